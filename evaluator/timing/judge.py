@@ -23,6 +23,7 @@ from tunesmith.evaluator.timing.pairing import CandidateFailed, Layout, Referenc
 from tunesmith.evaluator.timing.plan import Plan, Verdict
 from tunesmith.evaluator.timing.shared_values import Different
 from tunesmith.evaluator.timing.worker.freezing import NotStopped
+from tunesmith.study.config.tables.timing import case_label
 from tunesmith.study.space.rules.expression import ExpressionError, parse
 from tunesmith.study.trials.trial import FailureKind
 
@@ -73,7 +74,7 @@ def metrics(found: Measurement) -> dict[str, float]:
         "difference": found.difference,
     }
     if len(cases) > 1:
-        values |= {f"speedup/{_metric_label(found.layouts[i])}": found.interval_of_case(i).value for i in cases}
+        values |= {f"speedup/{case_label(found.layouts[i].values)}": found.interval_of_case(i).value for i in cases}
     return values
 
 
@@ -155,10 +156,6 @@ def failure_of(failed: CandidateFailed) -> Verdict:
     }
     kind = FailureKind.OOM if memory or problem.text.endswith("SIGKILL") else kinds[problem.kind]
     return Verdict(failure_kind=kind, reason=f"{problem.text}{where}", tail=problem.trace)
-
-
-def _metric_label(layout: Layout) -> str:
-    return "-".join(f"{name}:{value}" for name, value in layout.values.items()) or "all"
 
 
 def _duration(seconds: float) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
@@ -13,8 +14,8 @@ from tunesmith.study.space.condition import Value
 
 TIMED = "(timed by [evaluate])"
 """Beginning of the command of a study whose candidate needs no command before it is timed; its file follows."""
-SPEEDUP, SECONDS = "speedup", "seconds"
-TIMING_METRICS = (SPEEDUP, "speedup_low", "speedup_high", SECONDS, "reference_seconds", "difference")
+SPEEDUP, SECONDS, DIFFERENCE = "speedup", "seconds", "difference"
+TIMING_METRICS = (SPEEDUP, "speedup_low", "speedup_high", SECONDS, "reference_seconds", DIFFERENCE)
 """Metrics that the judge of time measures; with several cases also `speedup/n:256` for each."""
 NUMBER_TYPES = ("float64", "float32", "float16", "bfloat16")
 _FUNCTION = re.compile(r"[\w./-]+\.py:[A-Za-z_]\w*")
@@ -31,14 +32,29 @@ def needs_no_command(command: str) -> bool:
 
 
 def function_name(text: str) -> str:
-    """Return the name of a function.
+    """Return the name of a function, with its file's path in the shortest form.
 
     Raises:
         ValueError: it is none.
     """
     if not is_function(text) or text.startswith("/") or ".." in text:
         raise ValueError("not a function of the project")
-    return text
+    file, _, name = text.rpartition(":")
+    return f"{os.path.normpath(file)}:{name}"
+
+
+def program(text: str) -> str:
+    """Return what is timed: a function of the project, FILE.py:NAME, or a command line as it is.
+
+    Raises:
+        ValueError: it is a function that lies elsewhere.
+    """
+    return function_name(text) if is_function(text) else text
+
+
+def case_label(values: Mapping[str, Any]) -> str:
+    """Return the name of a case in the metric of its speed-up, such as n:256."""
+    return "-".join(f"{name}:{value}" for name, value in values.items()) or "all"
 
 
 def case(value: Any) -> dict[str, Value]:
@@ -86,16 +102,21 @@ def formula(value: Any) -> str:
 
 Cases = list[Annotated[dict[str, Value], PlainValidator(case)]]
 Function = Annotated[Text, AfterValidator(function_name)]
+Program = Annotated[Text, AfterValidator(program)]
 
 
 class TimingKeys(Table):
     """The keys of the judge of time."""
 
-    candidate: Text | None = Field(
-        None, description='a function, such as "kernel.py:matmul", or a command line, such as "./sort --threads {n}"'
+    candidate: Program | None = Field(
+        None,
+        description='a function of the project, such as "kernel.py:matmul", or a command line, such as '
+        '"./sort --threads {n}"',
     )
-    reference: Text | None = Field(
-        None, description='a function, such as "reference.py:matmul", or a command line; the candidate when left out'
+    reference: Program | None = Field(
+        None,
+        description='a function of the project, such as "reference.py:matmul", or a command line; the candidate when '
+        "left out",
     )
     inputs: Function | None = Field(
         None, description='a function that makes inputs from a seed, such as "inputs.py:make"'

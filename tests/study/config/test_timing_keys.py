@@ -66,6 +66,13 @@ def test_a_programs_command_line_is_shown_filled() -> None:
         ({"evaluate": {**EVALUATE, "cache": "hot"}}, "evaluate.cache", '"warm" or "cold"'),
         ({"evaluate": {**EVALUATE, "flops": "2 * m**3"}}, "evaluate.flops", "not an argument of `cases`"),
         ({"evaluate": {**EVALUATE, "bytes": "open('x')"}}, "evaluate.bytes", "open"),
+        ({"evaluate": {**EVALUATE, "flops": "n / (n - 64)"}}, "evaluate.flops", "for n:64: division by 0"),
+        ({"evaluate": {**EVALUATE, "bytes": -1}}, "evaluate.bytes", "at least 0"),
+        ({"evaluate": {**EVALUATE, "candidate": "/lib/kernel.py:matmul"}}, "evaluate.candidate", "of the project"),
+        ({"evaluate": {**EVALUATE, "reference": "../kernel.py:matmul"}}, "evaluate.reference", "of the project"),
+        ({"evaluate": {**EVALUATE, "checks": [{"seed": 3}]}}, "evaluate.checks", "remove it"),
+        ({"study": {"name": "t", "metric": "difference", "direction": "maximize"}}, "study.direction", '"minimize"'),
+        ({"study": {"name": "t", "metric": "speedup/n:64", "direction": "maximize"}}, "study.metric", "one case"),
         ({"evaluate": {**EVALUATE, "flop": "2"}}, "evaluate.flop", "did you mean flops?"),
         ({"study": {"name": "t", "metric": "speedup"}}, "study.direction", 'must be "maximize"'),
         ({"study": {"name": "t", "metric": "seconds", "direction": "maximize"}}, "study.direction", '"minimize"'),
@@ -82,6 +89,19 @@ def test_a_mistake_is_named_with_what_to_write(tables: dict[str, Any], key: str,
     messages = {mistake.key: mistake.message for mistake in caught.value.mistakes}
     assert key in messages, messages
     assert fix in messages[key]
+
+
+def test_a_case_is_named_by_its_entries_and_a_formula_once_in_its_mistake() -> None:
+    two = {"cases": [{"n": 64, "m": 2}, {"n": 8, "m": 2}], "candidate": "./kernel.py:matmul"}
+    study = {"name": "t", "metric": "speedup/n:8-m:2", "direction": "maximize"}
+    spec = parse_spec(document(two, study=study))
+    assert spec.evaluate is not None
+    assert spec.evaluate.candidate == "kernel.py:matmul"
+    with pytest.raises(SpecError) as caught:
+        parse_spec(document({**two, "flops": "n**"}, study={**study, "metric": "speedup/n:9-m:2"}))
+    messages = {mistake.key: mistake.message for mistake in caught.value.mistakes}
+    assert messages["evaluate.flops"].count("n**") == 1
+    assert "expected one of speedup/n:64-m:2, speedup/n:8-m:2" in messages["study.metric"]
 
 
 def test_a_study_with_instances_takes_its_cases_from_them() -> None:
