@@ -7,9 +7,11 @@ in case or by characters that look alike.
 
 from __future__ import annotations
 
+import os
 import re
 import unicodedata
 from collections.abc import Iterable
+from fnmatch import fnmatch
 
 MAX_PATH_CHARS = 200
 """Maximum length of the path of an edited file, relative to the project."""
@@ -25,6 +27,12 @@ _RUN_BY_TOOLS = frozenset(
 )  # fmt: skip
 """Files that Python, pytest, pip, make, or Tunesmith itself run or read without being named in a command."""
 _RUN_BY_TOOLS_SUFFIXES = (".pth", ".egg-link", ".so", ".pyd", ".dll", ".dylib", ".pyc", ".pyo")
+
+
+def matches_pattern(path: str, pattern: str) -> bool:
+    """Return whether a path matches a pattern such as train.py, lib or eval/*.py."""
+    name = os.path.normpath(pattern)
+    return path == name or path.startswith(f"{name}/") or fnmatch(path, name)
 
 
 def path_problem(path: str) -> str:

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from tunesmith.evaluator.files.private_files import is_history, is_study_folder, is_within, stamps
 from tunesmith.study.config.hidden import hidden_table_of, without_hidden_text
+from tunesmith.study.edit_paths import matches_pattern
 from tunesmith.study.errors import ProjectError
 from tunesmith.study.names import did_you_mean
 
@@ -139,12 +140,6 @@ def file_texts(snapshot: Snapshot, patterns: Sequence[str]) -> dict[str, str]:
             except UnicodeDecodeError:
                 raise ProjectError(f"[edits].files: {path} is not valid UTF-8; remove it from the list") from None
     return found
-
-
-def matches_pattern(path: str, pattern: str) -> bool:
-    """Return whether a path matches a pattern such as train.py, lib or eval/*.py."""
-    name = os.path.normpath(pattern)
-    return path == name or path.startswith(f"{name}/") or fnmatch(path, name)
 
 
 def fill(target: Path, source: Path, entries: tuple[Entry, ...]) -> None:

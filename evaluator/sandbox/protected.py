@@ -11,7 +11,8 @@ import stat
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from tunesmith.evaluator.files.snapshot import Snapshot, matches_pattern
+from tunesmith.evaluator.files.snapshot import Snapshot
+from tunesmith.study.edit_paths import matches_pattern
 from tunesmith.study.errors import ProjectError
 from tunesmith.study.names import did_you_mean
 

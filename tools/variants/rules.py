@@ -12,9 +12,8 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from tunesmith.evaluator.files.snapshot import matches_pattern
 from tunesmith.study.config.spec import StudySpec
-from tunesmith.study.edit_paths import looks_like, new_path_problem, path_problem
+from tunesmith.study.edit_paths import looks_like, matches_pattern, new_path_problem, path_problem
 from tunesmith.study.space.space import SearchSpace
 
 

@@ -6,11 +6,12 @@ it is a choice among the given files, so that samplers, tables and commands need
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from tunesmith.study.config.tables.field_types import project_file
+from tunesmith.study.edit_paths import matches_pattern, path_problem
 from tunesmith.study.errors import Mistake
 from tunesmith.study.formatting import render_literal
 from tunesmith.study.names import did_you_mean
@@ -52,6 +53,7 @@ def with_texts_as_files(document: Mapping[str, Any], found: list[Mistake]) -> Ma
     if not entries:
         return document
     mistakes = [m for name, entry in entries.items() for m in _mistakes(f"space.{name}", entry)]
+    mistakes = mistakes or [*_shared_file_mistakes(entries), *_locked_file_mistakes(entries, document.get("edits"))]
     found += mistakes
     if mistakes:
         # A stand-in, so that the rest of the file is checked as well.
@@ -100,6 +102,31 @@ def _mistakes(key: str, entry: Mapping[str, Any]) -> Sequence[Mistake]:
         elif len(set(texts)) < len(texts):
             found.append(Mistake(f"{key}.{name}", f"lists a file twice: {render_literal(value)}; remove one"))
     return found
+
+
+def _shared_file_mistakes(entries: Mapping[str, Mapping[str, Any]]) -> Iterator[Mistake]:
+    """Yield each file that two texts name: a version of one would change the other as well."""
+    owners: dict[str, str] = {}
+    for name, entry in entries.items():
+        for file in _listed(entry["file"]):
+            if owners.setdefault(file, name) != name:
+                text = f"{render_literal(file)} is a text of {owners[file]} already; give each its own file"
+                yield Mistake(f"space.{name}.file", text)
+
+
+def _locked_file_mistakes(entries: Mapping[str, Mapping[str, Any]], edits: Any) -> Iterator[Mistake]:
+    """Yield each file of which every version would be refused: one that is protected, or has a name that may not be."""
+    protect = edits.get("protect", []) if isinstance(edits, Mapping) else []
+    patterns = [pattern for pattern in protect if isinstance(pattern, str)] if isinstance(protect, list) else []
+    for name, entry in entries.items():
+        for file in _listed(entry["file"]):
+            if problem := path_problem(file):
+                yield Mistake(f"space.{name}.file", f"{render_literal(file)} could not be rewritten: {problem}")
+            elif locked := next((p for p in patterns if matches_pattern(file, p)), ""):
+                text = (
+                    f"{render_literal(file)} may not change, says [edits].protect {render_literal(locked)}; remove one"
+                )
+                yield Mistake(f"space.{name}.file", text)
 
 
 def _is_in_project(name: str) -> bool:

@@ -101,6 +101,9 @@ def test_without_a_model_only_the_given_text_runs_and_the_run_says_so(project: P
     done = invoke("run", cwd=project)
     assert done.returncode == 0, done.stderr
     assert "nobody rewrites prompt.md: only the given text runs" in done.stdout
+    said = "very text was tried, and without a model nobody writes others"
+    assert f"E{said}. For more, set [planner].model, or list further files in" in done.stdout.replace("\n", " ")
+    assert f"ended: e{said}" in invoke("status", cwd=project).stdout
     with History.open(project / ".tunesmith" / "history.db") as history:
         assert len(history.trials(history.study("prompts").id)) == 1
     (project / "prompt.md").unlink()
@@ -161,6 +164,17 @@ def test_a_text_keeps_its_placeholders(after: str, problem: str) -> None:
 def test_wrong_texts_say_what_to_write(entry: dict[str, object], message: str) -> None:
     with pytest.raises(SpecError, match=message):
         make_spec(run=RUN, space={"prompt": entry})
+
+
+def test_a_file_of_which_every_version_would_be_refused_is_named() -> None:
+    text = {"type": "text", "file": "a.md"}
+    space = {"space": {"first": text, "second": text}}
+    with pytest.raises(SpecError, match=r"space.second.file  .a.md. is a text of first already"):
+        make_spec(**space)
+    with pytest.raises(SpecError, match=r"space.first.file  .a.md. may not change"):
+        make_spec(space={"first": text}, edits={"files": ["b.py"], "protect": ["*.md"]})
+    with pytest.raises(SpecError, match=r"could not be rewritten: the path contains control"):
+        make_spec(space={"first": {**text, "file": "a\u202e.md"}})
 
 
 def test_what_a_text_cannot_be_combined_with_is_said_of_the_text() -> None:
