@@ -190,7 +190,7 @@ def _parse_candidate(entry: Mapping[str, Any], view: StudyView) -> Candidate:
     predicted = entry.get("predicted")
     return Candidate(
         params=params,
-        predicted=float(predicted) if isinstance(predicted, int | float) and not isinstance(predicted, bool) else None,
+        predicted=float(predicted) if is_number(predicted) else None,
         base=base,
         free={name: interval for name, interval in free.items() if name in params},
         runs=_runs(entry.get("runs"), kind),

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tunesmith.agent.llm.answer_format import ACTIONS
+from tunesmith.agent.llm.answers.intervals import is_number
 from tunesmith.study.formatting import one_line, render_parameter
 from tunesmith.study.space.condition import Value
 
@@ -87,8 +88,7 @@ def _read(entry: Mapping[str, Any]) -> Request:
 
 
 def _number(value: Any) -> float | None:
-    is_number = isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < float("inf")
-    return value if is_number else None
+    return value if is_number(value) else None
 
 
 def _text(value: Any) -> str:

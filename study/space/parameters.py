@@ -105,7 +105,7 @@ class Float(_Common):
         if isinstance(value, bool) or not isinstance(value, int | float) or is_endless:
             return f"{render_literal(value)} is not a finite number; expected one from {self.low!r} to {self.high!r}"
         if not self.low <= value <= self.high:
-            return f"{value!r} is out of range; expected a number from {self.low!r} to {self.high!r}"
+            return f"{render_literal(value)} is out of range; expected a number from {self.low!r} to {self.high!r}"
         nearest = self.clip(value)
         return None if near(nearest, value) else off_grid(_as_given(self), value, nearest)
 
@@ -170,7 +170,7 @@ class Int(_Common):
         if isinstance(value, bool) or not isinstance(value, int):
             return f"{render_literal(value)} is not a whole number; expected one from {self.low} to {self.high}"
         if not self.low <= value <= self.high:
-            return f"{value!r} is out of range; expected a whole number from {self.low} to {self.high}"
+            return f"{render_literal(value)} is out of range; expected a whole number from {self.low} to {self.high}"
         nearest = self.clip(value)
         return None if nearest == value else off_grid(_as_given(self), value, nearest)
 

@@ -36,6 +36,7 @@ def test_what_was_read_is_written_so_that_it_is_read_again(tmp_path: Path) -> No
         (lambda path: path.write_text('{"id": 1}'), "line 1 has no output"),
         (lambda path: path.write_text('{"id": true, "output": "a"}'), "line 1 has no id"),
         (lambda path: path.write_text('{"id": 1, "output": "a", "score": NaN}'), "a score that is not a number"),
+        (lambda path: path.write_text(f'{{"id": 1, "output": "a", "score": {"9" * 400}}}'), "that is not a number"),
         (lambda path: path.write_text(f"{LINE}\n{LINE}"), "line 2 repeats the id"),
         (
             lambda path: path.write_text("\n".join(f'{{"id": {i}, "output": ""}}' for i in range(MAX_EXAMPLES + 1))),

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tunesmith.agent.llm.answer_format import closed_object
+from tunesmith.agent.llm.answers.intervals import is_number
 from tunesmith.agent.llm.client.types import AnswerFormat
 from tunesmith.study.formatting import one_line
 from tunesmith.study.space.condition import Value
@@ -202,4 +203,4 @@ def _objects(entries: Any) -> list[Mapping[str, Any]]:
 
 
 def _number(value: Any) -> float | None:
-    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
+    return float(value) if is_number(value) else None

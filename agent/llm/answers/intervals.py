@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeGuard
 
 from tunesmith.study.errors import Mistake, ProposalError
 from tunesmith.study.names import did_you_mean
@@ -74,9 +75,9 @@ def value_within(parameter: Parameter, value: Any, interval: Interval) -> Value:
     return parameter.from_unit(sum(ends) / 2)
 
 
-def is_number(value: Any) -> bool:
-    """Return whether a value is a finite number."""
-    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < float("inf")
+def is_number(value: Any) -> TypeGuard[float]:
+    """Return whether a value is a finite number that a float can be; JSON may spell 1e999 and 400 digits."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= sys.float_info.max
 
 
 def is_valid(parameter: Parameter | None, value: Value) -> bool:

@@ -7,6 +7,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from tunesmith.agent.llm.answers.intervals import is_number
 from tunesmith.study.formatting import render_shares
 from tunesmith.study.space.condition import Value
 from tunesmith.study.space.mixtures.checks import ROUNDED
@@ -81,4 +82,4 @@ def with_free_shares(values: Mapping[str, Any], changed: Collection[str], space:
 
 
 def _number(value: Any) -> float:
-    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else math.nan
+    return float(value) if is_number(value) else math.nan

@@ -87,7 +87,7 @@ def _room_mistakes(of: Sequence[str], low: Any, high: Any) -> Iterator[Mistake]:
     lows, highs = [bound_of(low, n, 0.0) for n in of], [bound_of(high, n, 1.0) for n in of]
     for name, least, most in zip(of, lows, highs, strict=True):
         if least > most - 10 * _SLACK:
-            what = "equal to" if math.isclose(least, most) else "above"
+            what = "equal to" if math.isclose(least, most) else "above" if least > most else "too close to"
             fix = "leave a fixed source out of `of`, or widen the range"
             yield Mistake("min", f"of {name}, {least!r}, is {what} its max, {most!r}; {fix}")
             return

@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 import math
 import random
+import sys
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any, TypeAlias
 
@@ -94,7 +95,8 @@ def normalized(mixtures: Mapping[str, Shares], params: Mapping[str, Any]) -> dic
 
 
 def _number(value: Any) -> float:
-    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else math.nan
+    is_number = isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= sys.float_info.max
+    return float(value) if is_number else math.nan
 
 
 def mended(shares: Shares, given: Mapping[str, float], keep: Collection[str] = ()) -> dict[str, float]:

@@ -132,10 +132,10 @@ class Share(Float):
     def invalid_reason(self, value: object) -> str | None:
         """Return why `value` is not valid here, None if it is."""
         expected = f"expected a share from {self.low!r} to {self.high!r}"
-        if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) < math.inf:
             return f"{render_literal(value)} is not a finite number; {expected}"
         within = self.low - self.rounding <= value <= self.high + self.rounding
-        return None if within else f"{value!r} is out of range; {expected}"
+        return None if within else f"{render_literal(value)} is out of range; {expected}"
 
 
 @lru_cache(maxsize=64)

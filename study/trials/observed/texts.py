@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import math
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -108,6 +108,6 @@ def _score(row: Mapping[str, Any], number: int) -> float | None:
     value = row.get("score")
     if value is None:
         return None
-    if isinstance(value, bool | str) or not isinstance(value, int | float) or not math.isfinite(value):
+    if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) <= sys.float_info.max:
         raise TextsUnusable(f"line {number} has a score that is not a number")
     return float(value)

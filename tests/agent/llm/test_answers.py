@@ -63,6 +63,14 @@ def test_a_candidate_is_read_however_it_is_written(entry: Mapping[str, Any]) -> 
     assert dict(one(entry).params) == CHANGED
 
 
+def test_a_number_that_no_float_can_be_is_left_out_or_refused() -> None:
+    huge = 10**400
+    found = one({"base": "best", "changes": {"depth": 8}, "predicted": huge, "free": [{"name": "lr", "high": huge}]})
+    assert found.predicted is None
+    assert found.free["lr"] == Interval(1e-4, 1.0)
+    assert "is out of range" in problem({"base": "best", "changes": {"depth": huge}})
+
+
 def test_a_change_that_activates_a_parameter_brings_its_default() -> None:
     assert one({"base": "#1", "changes": {"opt": "sgd"}}).params == {
         "lr": 0.1,

@@ -50,6 +50,7 @@ def test_a_mixture_is_made_whole(changes: Any, shares: tuple[float, ...], said: 
         ("default", {"mix": {"code": 0.5, "prose": 0.9, "docs": 0.2}}, "sums to 1.6"),
         ("default", {"mix": {"code": 0.5, "prose": 0.5, "docs": 0.0}}, "expected a share from 0.02"),
         ("default", {"mix": "balanced"}, "expected shares by name"),
+        ("default", {"mix.code": 10**400}, "is out of range; expected a share from 0.02"),
         ("default", {"mix": {"kode": 0.5}}, "did you mean code"),
         ("", {"mix": {"code": 0.5}, "lr": 0.01}, "mix.prose: is missing"),
     ],
