@@ -67,7 +67,10 @@ def fit_numbers(asked: str | None, names: str, study: Path, *, history: Path | N
         raise SpecError(
             [Mistake("--fit", "name the variant, such as `tunesmith variants 9a1f --fit all`")], where="variants"
         )
-    listed = [] if names.strip() == "all" else [name.strip() for name in names.split(",") if name.strip()]
+    is_all = names.strip() == "all"
+    listed = [] if is_all else [name.strip() for name in names.split(",") if name.strip()]
+    if not is_all and not listed:
+        raise SpecError([Mistake("--fit", "names no number; name some, with commas, or write all")], where="variants")
     show(send_command(FIT, {"name": asked, "constants": listed}, study, history))
 
 

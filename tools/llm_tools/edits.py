@@ -2,27 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
 from pydantic import Field
 
 from tunesmith.prompts.untrusted import fenced
 from tunesmith.study.commands import Block, EditCode, FitConstants
+from tunesmith.study.config.record import StudyRecord
 from tunesmith.study.config.spec import StudySpec
 from tunesmith.study.errors import ProjectError, ToolRefused
-from tunesmith.study.formatting import one_line, render_params
+from tunesmith.study.formatting import count, one_line, render_params
 from tunesmith.study.trials.trial import EDITED
 from tunesmith.study.trials.view import StudyView
-from tunesmith.study.trials.winner import leaderboard
 from tunesmith.study.units import short_number
 from tunesmith.study.variant import DIRECTIONS, Variant, VariantState, root_variant, short_id
+from tunesmith.tools.analysis.findings.figures import ConfigResult, confirmed_text
 from tunesmith.tools.llm_tools.context import ToolContext
 from tunesmith.tools.llm_tools.tool import Arguments, Effect, StudyTool
 from tunesmith.tools.llm_tools.trials import NoArguments
 from tunesmith.tools.variants.apply import BranchFailed, CodePatch, make_branch, write_patch
 from tunesmith.tools.variants.constants import code_constants, with_values
-from tunesmith.tools.variants.results import changed_files, whole_diff
+from tunesmith.tools.variants.results import best_of_variants, changed_files, whole_diff
 from tunesmith.tools.variants.rules import gate_rules
 from tunesmith.tools.variants.run_command import CLAIM, is_claim
 from tunesmith.tools.variants.tree import variant_tree
@@ -63,26 +64,27 @@ def edit_lines(context: ToolContext, args: NoArguments) -> str:  # noqa: ARG001
     if not found:
         hint = "the LLM and you may propose one" if facts.spec.edits else NO_EDITS
         return f"there are no edits of the code yet; {hint}"
-    view = facts.view()
-    tree = variant_tree(found[-MAX_EDITS:])
-    lines = [f"{node.guides()}{edit_line(node.variant, view, facts.spec)}" for node in tree]
+    shown = found[-MAX_EDITS:]
+    view, bests = facts.view(), _bests(context, shown)
+    lines = [f"{n.guides()}{edit_line(n.variant, bests, view, facts.spec)}" for n in variant_tree(shown)]
     omitted = f"{len(found) - MAX_EDITS} earlier edits are not shown\n" if len(found) > MAX_EDITS else ""
     # Reasons quote what scripts printed, and a model wrote why.
     return omitted + fenced("\n".join(lines), "edits", limit=MAX_EDITS_CHARS, keep="start")
 
 
-def edit_line(variant: Variant, view: StudyView, spec: StudySpec) -> str:
+def edit_line(variant: Variant, bests: Mapping[str, ConfigResult], view: StudyView, spec: StudySpec) -> str:
     """Return an edit as one line: its parent, subject, author and result."""
     metric = view.objectives[0].metric
     own = [t for t in view.trials if t.proposal.code == variant.id and not t.is_replicate]
-    best = next(iter(leaderboard(own, view)), None)
+    best = bests.get(variant.id)
     origin = short_id(variant.parent or "") if variant.parent and variant.parent.startswith(EDITED) else "the project"
     parts = [f"{short_id(variant.id)} on {origin}, {variant.direction} by {variant.author}"]
     if variant.state is not VariantState.SOUND:
         parts.append(f"{variant.state.value}: {one_line(variant.reason, 160)}")
     elif best is not None:
         claim = f", {CLAIM}" if is_claim(spec, variant.id) else ""
-        parts.append(f"best {metric} {short_number(best.values[metric])} (#{best.number}) in {len(own)} trials{claim}")
+        value = confirmed_text(best) or short_number(best.value)
+        parts.append(f"best {metric} {value} (#{best.number}) in {count(len(own), 'trial')}{claim}")
     else:
         parts.append(f"{len(own)} trials, none complete" if own else "not run yet")
     return "; ".join([*parts, one_line(variant.rationale, 160)])
@@ -95,8 +97,18 @@ def edit_text(context: ToolContext, args: EditArguments) -> str:
     warnings = "".join(f"{warning}\n" for warning in variant.warnings)
     offered = code_constants(variant, _known(context.study.variants()), context.study.spec.space.names)
     declared += "".join(f"could be a parameter: {constant.text}\n" for constant in offered)
-    line = fenced(edit_line(variant, context.study.view(), context.study.spec), "edit", keep="start")
+    one = edit_line(variant, _bests(context, [variant]), context.study.view(), context.study.spec)
+    line = fenced(one, "edit", keep="start")
     return f"{line}\n{declared}{warnings}{fenced(variant.diff, 'diff', limit=9000, keep='start')}"
+
+
+def _bests(context: ToolContext, variants: Sequence[Variant]) -> dict[str, ConfigResult]:
+    """Return the best configuration of each of these edits that has one, by id."""
+    view, spec = context.study.view(), context.study.spec
+    # A study that is only in memory has no record.
+    record = context.study.record() or StudyRecord(id=0, name=spec.study.name, spec=spec)
+    trials = sorted([*view.trials, *view.set_aside], key=lambda trial: trial.number)
+    return best_of_variants(record, trials, [variant.id for variant in variants])
 
 
 class FitArguments(EditArguments):
@@ -220,8 +232,7 @@ def _code_patch(context: ToolContext, args: EditArguments) -> tuple[CodePatch, s
     facts = context.study
     variants = list(facts.variants())
     variant = _finished_variant(context, args.name)
-    own = [t for t in facts.view().trials if t.proposal.code == variant.id and not t.is_replicate]
-    best = next(iter(leaderboard(own, facts.view())), None)
+    best = _bests(context, [variant]).get(variant.id)
     variant = with_values(variant, best.params if best is not None else None)
     diff = whole_diff(variant, variants)
     if context.project is None or not diff.strip():

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import statistics
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from tunesmith.study.config.record import Event, StudyRecord
@@ -139,6 +139,19 @@ def variant_results(record: StudyRecord, trials: Sequence[Trial], variants: Sequ
     moved, known = moved_ids(variants), {v.id: v for v in variants}
     shown = [v for v in variants if v.id not in moved]
     return [_variant_result(record, trials, node, summary, known) for node in variant_tree(shown)]
+
+
+def best_of_variants(record: StudyRecord, trials: Sequence[Trial], codes: Iterable[str]) -> dict[str, ConfigResult]:
+    """Return the best configuration of each version that has one, by id: the same one at every door.
+
+    Args:
+        record: the study.
+        trials: all of it.
+        codes: ids of versions.
+    """
+    summary = summarize(record, trials)
+    found = {code: _best(record, [t for t in trials if t.proposal.variant == code], summary) for code in codes}
+    return {code: best for code, best in found.items() if best is not None}
 
 
 def compare_variant(

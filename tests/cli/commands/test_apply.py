@@ -27,6 +27,10 @@ from typer.testing import CliRunner, Result
 
 from tunesmith.cli.main import app
 from tunesmith.history.write import Recorder
+from tunesmith.tools.control.study_reader import FileStudyReader
+from tunesmith.tools.llm_tools.context import ToolContext
+from tunesmith.tools.llm_tools.edits import EditArguments, edit_lines, edit_text
+from tunesmith.tools.llm_tools.trials import NoArguments
 
 needs_git = pytest.mark.skipif(shutil.which("git") is None, reason="needs the program git")
 NAME = "tunesmith/small-9aaaaaaa"
@@ -72,6 +76,17 @@ def test_the_tree_of_variants_shows_each_result(edited: EditedProject) -> None:
     assert edited.project.is_dir()
 
 
+def test_the_tools_of_the_chat_name_the_same_trial_and_value(edited: EditedProject) -> None:
+    reader = FileStudyReader(edited.history, make_spec)
+    context = ToolContext(reader=reader, project=edited.project, history=edited.history)
+    try:
+        listed, one = edit_lines(context, NoArguments()), edit_text(context, EditArguments(name="9a"))
+    finally:
+        reader.close()
+    for text in (listed, one):
+        assert "best loss 0.7500 ± 0.0196 on 5 fresh seeds (#2) in 1 trial, as reported" in text
+
+
 def test_variants_as_json_hold_the_same(edited: EditedProject) -> None:
     base, good, twice, broken = json.loads(tunesmith("variants", "--json").stdout)
     assert [v["id"] for v in (base, good, twice, broken)] == [BASE, GOOD, TWICE, BROKEN]
@@ -104,6 +119,7 @@ def test_a_variant_is_shown_by_the_beginning_of_its_id_and_a_study_by_its_name(t
         (("apply", "9"), "'9' matches 2 variants"),
         (("apply", "edit-9aaabb"), "no variant 'edit-9aaabb' in this study; did you mean edit-9aaaaa?"),
         (("apply", "b"), "is your own code, not an edit"),
+        (("variants", "9a", "--fit", ","), "names no number; name some, with commas, or write all"),
         (("apply", ""), "no variant ''"),
     ],
 )
