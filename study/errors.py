@@ -63,12 +63,12 @@ class SpecError(InputError):
     """A study file, a search space or an option is wrong.
 
     Attributes:
-        mistakes: all mistakes, in the order of the file.
+        mistakes: all mistakes, each once, in the order of the file.
         where: what has the mistakes, such as the file's name; "" for a search space from Python.
     """
 
     def __init__(self, mistakes: Sequence[Mistake], *, where: str = "") -> None:
-        self.mistakes = tuple(mistakes)
+        self.mistakes = tuple(dict.fromkeys(mistakes))
         self.where = where
         super().__init__(self._text())
 

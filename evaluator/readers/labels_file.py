@@ -64,6 +64,9 @@ def _rows(path: Path, name: str, wanted: tuple[str, ...]) -> list[tuple[int, Map
         if missing:
             listed = ", ".join(("input", *wanted))
             raise ProjectError(f"[judge].labels: {name} has no column {missing[0]}; expected a header {listed}")
+        twice = [column for column in ("input", *wanted) if (reader.fieldnames or []).count(column) > 1]
+        if twice:
+            raise ProjectError(f"[judge].labels: {name} has the column {twice[0]} more than once; rename the others")
         rows: list[tuple[int, Mapping[str, str]]] = []
         for row in reader:
             rows.append((reader.line_num, {k: v or "" for k, v in row.items() if isinstance(k, str)}))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import math
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -71,12 +72,13 @@ def _mistakes(lines: Lines, name: str) -> Iterator[Mistake]:
     if other is not None:
         yield Mistake(_KEY, f"{name} separates its columns by {other}; write commas")
         return
-    for column in header:
+    for column, times in Counter(header).items():
         if not column.isidentifier():
             text = f"{name} has the column {render_literal(column)}"
             yield Mistake(_KEY, f"{text}; the first line names the columns, with letters, digits and _")
-        elif header.count(column) > 1:
-            yield Mistake(_KEY, f"{name} has the column {column} twice; rename one")
+        elif times > 1:
+            often = "twice" if times == 2 else f"{times} times"  # noqa: PLR2004
+            yield Mistake(_KEY, f"{name} has the column {column} {often}; rename all but one")
     seen: dict[str, int] = {}
     for number, cells in lines[1:]:
         yield from (Mistake(_KEY, text) for text in _line_problems(number, cells, header, name))
