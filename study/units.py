@@ -17,7 +17,7 @@ def parse_seconds(text: str | float) -> float:
     Raises:
         ValueError: the text is not a positive duration.
     """
-    if isinstance(text, bool):
+    if isinstance(text, bool) or not isinstance(text, int | float | str):
         raise ValueError("not a duration")
     if not isinstance(text, str):
         seconds = float(text)

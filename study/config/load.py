@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, get_args
 
@@ -12,6 +13,7 @@ from pydantic.fields import FieldInfo
 
 from tunesmith.study.config.checks.cross import cross_mistakes
 from tunesmith.study.config.instances_file import with_instances_from_file
+from tunesmith.study.config.partial_spec import other_mistakes
 from tunesmith.study.config.space_tables import as_json_values, not_valid, read_space
 from tunesmith.study.config.spec import StudySpec
 from tunesmith.study.config.tables.relations import (
@@ -47,45 +49,75 @@ def load_spec(path: Path) -> StudySpec:
         raise SpecError([Mistake("", message)], where=str(file)) from None
     except tomllib.TOMLDecodeError as error:
         raise SpecError([Mistake("", f"is not valid TOML: {error}")], where=str(file)) from None
+    except ValueError:  # Python reads no number of over 4,300 digits
+        raise SpecError([Mistake("", "is not valid TOML: a number has too many digits")], where=str(file)) from None
     except RecursionError:
         message = "is not valid TOML: brackets are nested too deeply"
         raise SpecError([Mistake("", message)], where=str(file)) from None
     whole, mistakes = with_instances_from_file(document, file.parent)
-    if mistakes:
-        raise SpecError(mistakes, where=file.name)
-    return parse_spec(whole, where=file.name)
+    return parse_spec(whole, where=file.name, known=mistakes)
 
 
-def parse_spec(document: Mapping[str, Any], *, where: str = "study.toml") -> StudySpec:
+def parse_spec(document: Mapping[str, Any], *, where: str = "study.toml", known: Sequence[Mistake] = ()) -> StudySpec:
     """Return the study that a TOML document (or the same as JSON) describes.
+
+    Args:
+        document: the tables.
+        where: the file's name.
+        known: mistakes that were found before, in tables whose own keys may be valid.
 
     Raises:
         SpecError: with every mistake.
     """
-    found: list[Mistake] = []
+    try:
+        found = list(_endless_numbers(document))
+    except RecursionError:
+        raise SpecError([Mistake("", "is nested too deeply")], where=where) from None
+    if found:
+        raise SpecError(found, where=where)
+    found += known
     whole = with_timed_command(with_server_as_command(with_rules_at_top(document)))
     document = with_texts_as_files(whole, found)
     space = read_space(document.get("space", {}), found, relations_of(document))
     tables = {key: value for key, value in document.items() if key != "space"}
     # [space] has its own reader; with a valid placeholder pydantic checks all other tables even if [space] is wrong.
     placeholder = space or SearchSpace({"unread": Bool()})
+    values = {**tables, "space": placeholder, "document": as_json_values(whole)}
     try:
-        spec = StudySpec(**{**tables, "space": placeholder, "document": as_json_values(whole)})
+        spec = StudySpec(**values)
     except ValidationError as error:
-        raise SpecError([*_spec_mistakes(error, document), *found], where=where) from None
+        wrong = _spec_mistakes(error, document)
+        paths = [*(path.split(".") for path in wrong), *(m.key.split(".") for m in known)]
+        others = other_mistakes(values, space, paths)
+        raise SpecError([*wrong.values(), *found, *others], where=where) from None
     except RecursionError:
         raise SpecError([Mistake("", "is nested too deeply")], where=where) from None
     except TypeError:
         raise SpecError([*found, Mistake("", "has a key that is not a text")], where=where) from None
-    found += cross_mistakes(spec, space)
+    if known:
+        found += other_mistakes(values, space, [m.key.split(".")[:1] for m in known])
+    else:
+        found += cross_mistakes(spec, space)
     found += nothing_left_mistakes(space) if space is not None and not found else ()
     if found:
         raise SpecError(found, where=where)
     return spec
 
 
-def _spec_mistakes(error: ValidationError, document: Mapping[str, Any]) -> list[Mistake]:
-    """Return one mistake per key; what was expected is the description of the field in spec.py."""
+def _endless_numbers(value: Any, key: str = "") -> Iterator[Mistake]:
+    """Yield each whole number that no float can be: TOML and JSON can spell them, and nothing here can use them."""
+    if isinstance(value, int) and abs(value) > sys.float_info.max:
+        yield Mistake(key, f"is a number of over {sys.float_info.max_10_exp} digits; write a smaller one")
+    elif isinstance(value, Mapping):
+        for name, item in value.items():
+            yield from _endless_numbers(item, f"{key}.{name}" if key else str(name))
+    elif isinstance(value, list | tuple):
+        for index, item in enumerate(value):
+            yield from _endless_numbers(item, f"{key}.{index}")
+
+
+def _spec_mistakes(error: ValidationError, document: Mapping[str, Any]) -> dict[str, Mistake]:
+    """Return one mistake per key, by its key; what was expected is the description of the field in spec.py."""
     found: dict[str, Mistake] = {}
     for item in error.errors():
         path = _path_in_file(item["loc"], document)
@@ -101,7 +133,7 @@ def _spec_mistakes(error: ValidationError, document: Mapping[str, Any]) -> list[
             meant = nearest_of_listed(item["input"], expected)
             message = f"{not_valid(item['input'], expected)}{f'; did you mean {meant}?' if meant else ''}"
         found.setdefault(key, Mistake(key, message))
-    return list(found.values())
+    return found
 
 
 def _path_in_file(path: Sequence[str | int], document: Any) -> list[str]:

@@ -81,6 +81,9 @@ def with_server_as_command(document: Mapping[str, Any]) -> Mapping[str, Any]:
     its throughput of the last seconds, that are not results of the benchmark.
     """
     serve, run = document.get("serve"), document.get("run", {})
-    if not isinstance(serve, Mapping) or not isinstance(run, Mapping) or not isinstance(serve.get("command"), str):
+    if serve is None or not isinstance(run, Mapping):
         return document
-    return {**document, "run": {"command": serve["command"], "metrics_from": ["stdout"], **run}}
+    # Where [serve] has no command, that is the mistake, and not that [run] has none.
+    command = serve.get("command") if isinstance(serve, Mapping) else None
+    command = command if isinstance(command, str) and command else "-"
+    return {**document, "run": {"command": command, "metrics_from": ["stdout"], **run}}

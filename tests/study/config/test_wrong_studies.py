@@ -47,6 +47,13 @@ def test_the_message_names_the_key_and_the_fix(wrong: Wrong, tmp_path: Path) -> 
     assert len(message) < 400
 
 
+@pytest.mark.parametrize(("digits", "key"), [(400, "budget.trials"), (5000, "")])
+def test_a_number_that_no_float_can_be_is_refused(digits: int, key: str, tmp_path: Path) -> None:
+    with pytest.raises(SpecError) as caught:
+        load(tmp_path, GOOD.replace("trials = 40", f"trials = {'9' * digits}").encode())
+    assert [mistake.key for mistake in caught.value.mistakes] == [key]
+
+
 def refused(**tables: dict[str, Any]) -> str:
     document = tomllib.loads(GOOD)
     for name, table in tables.items():
@@ -110,6 +117,42 @@ def test_all_mistakes_are_reported_at_once(tmp_path: Path) -> None:
         load(tmp_path, text.encode())
     assert {m.key for m in caught.value.mistakes} >= {"budget.trial", "space.layers.low"}
     assert str(caught.value).startswith("study.toml has ")
+
+
+SEVERAL = GOOD.replace("{opt}", "{oppt}") + '[confirm]\ndata = ["labels"]\n[[constraints]]\nmetric = "memory"\n'
+"""A file with three mistakes that only several tables, or keys, together show."""
+SHOWN = ["constraints.0", "space.oppt", "confirm.data"]
+SERVED = SEVERAL.replace("[run]\ncommand", '[serve]\nbench = "b {port}"\ncommand').replace('timeout = "10m"\n', "")
+
+
+@pytest.mark.parametrize(
+    ("text", "keys"),
+    [
+        (SEVERAL, SHOWN),
+        (SEVERAL.replace("trials = 40", "trials = 0"), ["budget.trials", *SHOWN]),
+        (SEVERAL.replace('"minimize"', '"minimise"'), ["study.direction", *SHOWN]),
+        (SEVERAL.replace('timeout = "10m"', "timeout = [10]"), ["run.timeout", *SHOWN]),
+        (SEVERAL.replace("min = 1\n", ""), ["fidelity.min", "constraints.0", "confirm.data"]),
+        (SEVERAL + '[plan]\nsampler = "tpe"\n', ["plan", *SHOWN]),
+        (SEVERAL + '[instances]\nfile = "none.csv"\n', ["instances.file", *SHOWN]),
+        (SERVED, ["constraints.0", "space.oppt", "confirm.data", "serve.command"]),
+        (SERVED.replace("[serve]", "[serve]\nprt = 3"), ["serve.prt", *SHOWN]),
+        (SERVED.replace("[serve]", "[serve]\nport = 0"), ["serve.port", *SHOWN]),
+        (SERVED.replace("command =", "comand ="), ["serve.command", "serve.comand", "constraints.0", "confirm.data"]),
+        ("serve = 3\n" + SERVED.replace("[serve]", "[x]"), ["serve", "x", "constraints.0", "confirm.data"]),
+    ],
+)
+def test_a_wrong_table_hides_no_mistake_elsewhere_and_brings_none(text: str, keys: list[str], tmp_path: Path) -> None:
+    with pytest.raises(SpecError) as caught:
+        load(tmp_path, text.encode())
+    assert sorted(m.key for m in caught.value.mistakes) == sorted(keys), caught.value
+
+
+@pytest.mark.parametrize("of", ['["a", "a", "a", "b"]', "[1, 1, 1, 2]"])
+def test_a_mistake_is_listed_once(of: str, tmp_path: Path) -> None:
+    with pytest.raises(SpecError) as caught:
+        load(tmp_path, GOOD.replace('["adam", "sgd"], default = "adam"', of).encode())
+    assert str(caught.value).count("is listed twice") == 1
 
 
 @pytest.mark.parametrize(
