@@ -1,7 +1,8 @@
 """Finds what no trial may see: data for a judge only ([evaluate], [test] and [confirm] have `data`), and histories.
 
-Of [confirm] the scripts of its command are private as well, and no message names either. Nothing of all this is copied
-into a workspace, and the sandbox hides it wherever it shows a folder around it. Looks at files; changes none.
+Of [confirm] the scripts and modules of its command are private as well, and no message names either. Nothing of all
+this is copied into a workspace, and the sandbox hides it wherever it shows a folder around it. Looks at files; changes
+none.
 """
 
 from __future__ import annotations
@@ -11,9 +12,11 @@ import re
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
+from tunesmith.evaluator.files.command_files import command_files, imported_files
 from tunesmith.evaluator.sandbox.mounts import is_too_wide
-from tunesmith.study.config.hidden import hidden_names
+from tunesmith.study.config.hidden import hidden_data, hidden_table, other_commands
 from tunesmith.study.config.spec import StudySpec
 from tunesmith.study.errors import ProjectError
 
@@ -70,14 +73,16 @@ def _hidden_data(spec: StudySpec, project: Path) -> dict[str, Path]:
 
 
 def hidden_scripts(spec: StudySpec, project: Path) -> dict[str, Path]:
-    """Return the scripts in the project that only the command of [confirm] runs, by their relative path."""
-    names = set(hidden_names(spec.document)) - set(spec.confirm.data if spec.confirm else ())
-    paths = {_path(name, project) for name in names}
-    return {str(p.relative_to(project)): p for p in sorted(paths) if p.is_relative_to(project) and p.is_file()}
+    """Return the files of code in the project that only the command of [confirm] runs, by their relative path."""
+    data = [_path(name, project) for name in hidden_data(spec.document)]
+    found = [path for path in _hidden_code(spec.document, project) if path.is_relative_to(project)]
+    files = [file for path in found for file in ([path] if path.is_file() else sorted(path.rglob("*")))]
+    kept = [p for p in files if p.is_file() and p.parent.name != "__pycache__" and not is_within(p, data)]
+    return {str(p.relative_to(project)): p for p in kept}
 
 
 def hidden_paths(project: Path) -> list[Path]:
-    """Return what the study files at the top of a project keep for the command of [confirm]: data and scripts.
+    """Return what the study files at the top of a project keep for the command of [confirm]: data and code.
 
     Every study file counts, not only the one that runs: its trials run from a copy of the whole project.
     """
@@ -87,8 +92,31 @@ def hidden_paths(project: Path) -> list[Path]:
             document = tomllib.loads(file.read_text(encoding="utf-8-sig"))
         except (OSError, ValueError, RecursionError):
             continue
-        found += [_path(name, project) for name in hidden_names(document)]
+        found += [_path(name, project) for name in hidden_data(document)]
+        found += _hidden_code(document, project)
     return _with_targets(found)
+
+
+def _hidden_code(document: Mapping[str, Any], project: Path) -> list[Path]:
+    """Return the scripts, modules and packages that the command of [confirm] names and no other command runs.
+
+    What another command's code imports is needed there, so it is not hidden.
+    """
+    command = hidden_table(document).get("command")
+    if command is None:
+        return []
+    path = _python_path(document)
+    own = command_files(command, project, path=path)
+    others = [file for other in other_commands(document) for file in command_files(other, project, path=path)]
+    known = [*others, *imported_files(others, project)] if own else []
+    return [path for path in own if not any(file.is_relative_to(path) for file in known)]
+
+
+def _python_path(document: Mapping[str, Any]) -> str:
+    run = document.get("run")
+    variables = run.get("env") if isinstance(run, Mapping) else None
+    found = variables.get("PYTHONPATH") if isinstance(variables, Mapping) else None
+    return found if isinstance(found, str) else ""
 
 
 def private_paths(data: Mapping[str, Mapping[str, Path]]) -> list[Path]:

@@ -6,22 +6,19 @@ data it reads (`ConfirmTable.HIDDEN_KEYS`): a search that knows them can fit the
 
 from __future__ import annotations
 
-import os
 import re
-import shlex
 import tomllib
 from collections.abc import Mapping
 from typing import Any
 
 import tomli_w
 
+from tunesmith.study.config.command_code import command_scripts, import_names
 from tunesmith.study.config.tables.run import ConfirmTable
 
 _TABLE = re.compile(r"^\s*\[\s*confirm\s*\]\s*(#.*)?$")
 _ANY_TABLE = re.compile(r"^\s*\[")
 _KEY = re.compile(r"^\s*(command|data)\s*=")
-_SCRIPTS = (".py", ".sh", ".bash", ".zsh", ".jl", ".r", ".R", ".pl", ".rb", ".lua", ".js", ".mjs", ".ts", ".php", ".m")
-_OPERATORS = set(";&|<>")
 
 
 def without_hidden(document: Mapping[str, Any]) -> dict[str, Any]:
@@ -91,47 +88,32 @@ def with_hidden_text(text: str, hidden: Mapping[str, Any]) -> str:
     return f"{text.rstrip()}\n\n[confirm]\n{lines}"
 
 
+def hidden_data(document: Mapping[str, Any]) -> list[str]:
+    """Return the paths of the data that only the hidden command may read."""
+    data = hidden_table(document).get("data", [])
+    return [name for name in data if isinstance(name, str)] if isinstance(data, list) else []
+
+
 def hidden_names(document: Mapping[str, Any]) -> list[str]:
-    """Return the paths that only the hidden command may read: its data, and the scripts that no other command names."""
+    """Return the paths that only the hidden command may read: its data, and the code that no other command names.
+
+    Modules that it imports are named as the files that they would be; which of them exist is not known here.
+    """
     hidden = hidden_table(document)
     if not hidden:
         return []
-    others = [_command(document, table) for table in ("run", "evaluate", "test")]
-    known = {script for command in others for script in command_scripts(command)}
-    own = [script for script in command_scripts(hidden["command"]) if script not in known]
-    data = hidden.get("data", [])
-    return [*(name for name in data if isinstance(name, str)), *own] if isinstance(data, list) else own
+    known = {name for command in other_commands(document) for name in _code_names(command)}
+    own = [name for name in _code_names(hidden["command"]) if name not in known]
+    return [*hidden_data(document), *own]
 
 
-def command_scripts(command: str) -> list[str]:
-    """Return the paths of the scripts that a command runs: words with a script's suffix, and of `-m a.b` a/b.py.
-
-    A program that is named by its path, as in `./judge {artifacts}`, is a script as well.
-    Words with spaces may be commands of a shell, as in `bash -c 'cd tools && python judge.py'`, and are searched, too.
-    """
-    try:
-        words = shlex.split(command)
-    except ValueError:
-        words = command.split()
-    found, folder = [], ""
-    for before, word, after in zip([";", *words], words, [*words[1:], ""], strict=False):
-        inner = _shell_scripts(word) if len(word.split()) > 1 else []
-        is_program = set(before) <= _OPERATORS and word.startswith(("./", "../"))
-        own = [word] if (word.endswith(_SCRIPTS) or is_program) and not _OPERATORS & set(word) else []
-        own += [f"{after.replace('.', '/')}.py"] if word == "-m" and after else []
-        found += [os.path.join(folder, name) for name in [*own, *inner]]
-        folder = os.path.join(folder, after) if word == "cd" else folder
-    return list(dict.fromkeys(found))
+def other_commands(document: Mapping[str, Any]) -> list[str]:
+    """Return the commands of a study file that are not hidden."""
+    return [_command(document, table) for table in ("run", "evaluate", "test")]
 
 
-def _shell_scripts(text: str) -> list[str]:
-    """Return the scripts that text for a shell runs; operators such as && and > part words there without spaces."""
-    lexer = shlex.shlex(text, posix=True, punctuation_chars=True)
-    lexer.whitespace_split, lexer.commenters = True, ""
-    try:
-        return command_scripts(shlex.join(lexer))
-    except ValueError:
-        return command_scripts(shlex.join(text.split()))
+def _code_names(command: str) -> list[str]:
+    return list(dict.fromkeys([*command_scripts(command), *import_names(command)]))
 
 
 def _command(document: Mapping[str, Any], name: str) -> str:

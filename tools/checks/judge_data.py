@@ -5,10 +5,11 @@ from __future__ import annotations
 import ast
 import os
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 
+from tunesmith.evaluator.files.command_files import command_files, imported_files, parsed
 from tunesmith.evaluator.files.private_files import configured_paths, hidden_paths, is_within
-from tunesmith.study.config.hidden import command_scripts
 from tunesmith.study.config.spec import StudySpec
 from tunesmith.study.config.template import argv, placeholders
 from tunesmith.study.formatting import count
@@ -89,7 +90,7 @@ def _readable_names(spec: StudySpec, project: Path, command: str) -> list[str]:
     """Return the data files that a judge's command or script names, except [evaluate].data and [test].data."""
     words = argv(command, {name: 0 for name in placeholders(command)})
     named = set(words)
-    for script in _scripts(project, [*words, *command_scripts(command)]):
+    for script in islice(imported_files(command_files(command, project), project), MAX_SCRIPTS):
         named |= _texts(script)
     private = configured_paths(spec, project)
     ends = {os.path.basename(text) for text in named if text and not _is_private(project, text, private)}
@@ -123,29 +124,6 @@ def _all_files(project: Path) -> Iterator[Path]:
             return
 
 
-def _scripts(project: Path, words: list[str]) -> Iterator[Path]:
-    """Yield the Python files that a command runs, and the project's modules that these import."""
-    waiting = [project / word for word in words if word.endswith(".py")]
-    seen: set[Path] = set()
-    while waiting and len(seen) < MAX_SCRIPTS:
-        script = waiting.pop()
-        if script in seen or not script.is_file():
-            continue
-        seen.add(script)
-        yield script
-        for node in ast.walk(_tree(script)):
-            modules = [a.name for a in node.names] if isinstance(node, ast.Import) else []
-            modules += [node.module] if isinstance(node, ast.ImportFrom) and node.module else []
-            waiting += [base / f"{name.replace('.', '/')}.py" for name in modules for base in (project, script.parent)]
-
-
 def _texts(script: Path) -> set[str]:
-    nodes = ast.walk(_tree(script))
+    nodes = ast.walk(parsed(script))
     return {node.value for node in nodes if isinstance(node, ast.Constant) and isinstance(node.value, str)}
-
-
-def _tree(script: Path) -> ast.Module:
-    try:
-        return ast.parse(script.read_bytes())
-    except (OSError, SyntaxError, ValueError, RecursionError):
-        return ast.Module(body=[], type_ignores=[])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from fakes.studies import make_spec
 from fakes.trials import PYTHON, Bench, finish
 
 from tunesmith.evaluator.evaluator import Evaluator
-from tunesmith.evaluator.files.private_files import is_history
+from tunesmith.evaluator.files.private_files import hidden_paths, is_history
 from tunesmith.evaluator.sandbox.bubblewrap import sandbox_problem
 from tunesmith.history.write import Recorder
 from tunesmith.study.errors import ProjectError
@@ -171,3 +172,38 @@ def test_other_databases_are_files_like_any(bench: Bench) -> None:
     assert not is_history(path)
     assert not is_history(bench.write("x", "plain.db"))
     assert not is_history(bench.project / "gone.db-wal")
+
+
+@pytest.mark.parametrize(
+    ("command", "hidden"),
+    [
+        ("python -c 'import judge; judge.main()' {artifacts}", "judge.py"),
+        ("python3 -uc 'from judge import main; main({seed})'", "judge.py"),
+        ("python '-cimport os, judge as j'", "judge.py"),
+        ("python -Imjudge {artifacts}", "judge.py"),
+        ("python judge", "judge"),
+        ("python -m pkg.score {artifacts}", "pkg/score.py"),
+        ("python -c 'from pkg import score'", "pkg/score.py"),
+        ("python -c 'import pkg.score'", "pkg/score.py"),
+        ("python -c 'from pkg.score import *'", "pkg/score.py"),
+        ("python -m whole", "whole"),
+        ("python -c 'from whole import main'", "whole"),
+        ("bash -c \"cd tools && python -c 'import score'\"", "tools/score.py"),
+        ("sh -c 'cd tools; python -m score it'", "tools/score.py"),
+        ("env PYTHONPATH=tools python -c 'import score'", "tools/score.py"),
+        ("python -c 'import sys; sys.path.insert(0, \"tools\"); import score'", "tools/score.py"),
+        ("python -c 'import importlib; importlib.import_module(\"judge\")'", "judge.py"),
+        ("torchrun -m judge", "judge.py"),
+        ("python -c 'import shared'", ""),
+        ("python -c 'from pkg import model'", ""),
+        ("python -c 'import json'", ""),
+    ],
+)
+def test_modules_that_only_the_hidden_judge_names_are_hidden(tmp_path: Path, command: str, hidden: str) -> None:
+    files = ["judge.py", "judge", "pkg/__init__.py", "pkg/score.py", "pkg/model.py", "tools/score.py", "shared.py"]
+    for name in [*files, "whole/__init__.py", "whole/__main__.py", "train.py"]:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("from pkg import model\nimport shared" if name == "train.py" else "")
+    table = f'[run]\ncommand = "python train.py"\n[confirm]\ncommand = {json.dumps(command)}\n'
+    (tmp_path / "study.toml").write_text(table)
+    assert [str(path.relative_to(tmp_path)) for path in hidden_paths(tmp_path)] == ([hidden] if hidden else [])
