@@ -47,6 +47,7 @@ class Asker:
 
     Attributes:
         down: why the judge gives no answer at present; None while it does.
+        pauses: number of pauses in a row, without an answer between them.
     """
 
     def __init__(
@@ -57,6 +58,7 @@ class Asker:
         self._asked: dict[str, tuple[Question, Future[_Reply]]] = {}
         self._pause_s, self._paused_until = FIRST_PAUSE_S, -math.inf
         self.down: ModelDown | None = None
+        self.pauses = 0
 
     @property
     def is_paused(self) -> bool:
@@ -91,7 +93,7 @@ class Asker:
                 self._waiting[key] = question
             else:
                 found.verdicts[key] = reply.verdict
-                self.down, self._pause_s = None, FIRST_PAUSE_S
+                self.down, self.pauses, self._pause_s = None, 0, FIRST_PAUSE_S
         if may_ask and not self.is_paused:
             self._ask_more()
         return found
@@ -108,6 +110,7 @@ class Asker:
         if not self.is_paused:
             self._paused_until = self._steady() + max(self._pause_s, down.retry_after_s or 0.0)
             self._pause_s = min(2.0 * self._pause_s, LONGEST_PAUSE_S)
+            self.pauses += 1
         self.down = down
 
 

@@ -18,6 +18,7 @@ from tunesmith.study.config.budget import ENDING_LIMITS, Budget
 from tunesmith.study.formatting import json_number
 from tunesmith.study.trials.trial import Trial
 from tunesmith.tools.analysis.failing_instances import failing_instances
+from tunesmith.tools.analysis.findings.judge_line import OUTAGE_EVENT, judge_outage
 from tunesmith.tools.control.inbox import Inbox
 
 
@@ -45,6 +46,7 @@ def _status_json(opened: OpenStudy) -> dict[str, Any]:
         "study": record.name,
         "ended_by": record.ended_by,
         "running": Inbox(opened.folder).has_running_loop(),
+        "judge_outage": judge_outage(history.events(record.id, OUTAGE_EVENT)),
         "trials": {state.value: count for state, count in trial_counts.states.items()},
         "failures": dict(trial_counts.failures),
         "sources": dict(trial_counts.sources),

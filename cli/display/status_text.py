@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Sequence
+from pathlib import Path
 
 from tunesmith.cli.display.format import (
     aims_text,
@@ -20,6 +21,8 @@ from tunesmith.cli.display.trial_table import table_header, table_layout, trial_
 from tunesmith.cli.session.limits import current_limits
 from tunesmith.cli.session.locate import OpenStudy
 from tunesmith.history.queries.counts import TrialCounts
+from tunesmith.history.read import History
+from tunesmith.study.config.record import StudyRecord
 from tunesmith.study.config.spec import StudySpec
 from tunesmith.study.formatting import SHORT_DIGITS, render_params
 from tunesmith.study.trials.hidden import HIDDEN_CHOICE
@@ -33,9 +36,9 @@ from tunesmith.tools.analysis.broken_environment import FAILURES, instance_words
 from tunesmith.tools.analysis.confirmation.at_scale import SCALE_ENDED, scale_lines
 from tunesmith.tools.analysis.confirmation.held_out_test import TEST_ENDED, held_out_test_line, held_out_tests
 from tunesmith.tools.analysis.confirmation.hidden_choice import choice_note
-from tunesmith.tools.analysis.confirmation.seed_values import fresh_values
 from tunesmith.tools.analysis.failing_instances import failing_lines
-from tunesmith.tools.analysis.findings.judge_line import PROOF_EVENT, judge_line
+from tunesmith.tools.analysis.findings.judge_line import OUTAGE_EVENT, PROOF_EVENT, judge_line, judge_outage_line
+from tunesmith.tools.analysis.findings.summary import summarize
 from tunesmith.tools.analysis.findings.tradeoff import shown_choices
 from tunesmith.tools.analysis.llm_requests import open_requests
 from tunesmith.tools.analysis.run_state import state_text
@@ -62,7 +65,7 @@ def status_text(opened: OpenStudy) -> str:
     total = sum(trial.number + 1 for trial in history.latest(record.id, 1))
     note = choice_note(history.events(record.id, HIDDEN_CHOICE), total)
     judged = judge_line(history.events(record.id, PROOF_EVENT)) if record.spec.judge else ""
-    lines += [line for line in (judged, test, note) if line]
+    lines += [line for line in (outage_line(history, record, opened.folder), judged, test, note) if line]
     runs = history.events(record.id, SCALE_ENDED)
     lines += scale_lines(history.trials(record.id), record.spec, runs) if runs else []
     if record.ended_by:
@@ -98,6 +101,14 @@ def _state(opened: OpenStudy) -> str:
     return state_text(opened.record, has_process=Inbox(opened.folder).has_running_loop(), running=running)
 
 
+def outage_line(history: History, record: StudyRecord, folder: Path) -> str:
+    """Return that trials wait for a judge of texts that gives no answer; "" while it answers."""
+    if record.spec.judge is None:
+        return ""
+    events, has_process = history.events(record.id, OUTAGE_EVENT), Inbox(folder).has_running_loop()
+    return judge_outage_line(events, ended_by=record.ended_by, has_process=has_process, now=time.time())
+
+
 def _best_lines(opened: OpenStudy, found: Winner | None) -> list[str]:
     outside = opened.history.left_out_text(opened.record)
     left_out = [f"      {outside}"] if outside else []
@@ -120,21 +131,17 @@ def _best_lines(opened: OpenStudy, found: Winner | None) -> list[str]:
 
 
 def _default_text(opened: OpenStudy, found: Winner, default: Trial) -> str:
-    """Return the default's value and the gain over it: of fresh seeds or hidden data where the winner's is."""
-    objective, spec = opened.record.spec.objectives[0], opened.record.spec
-    if found.is_hidden:
-        judged = {t.number: t.hidden for t in opened.history.trials(opened.record.id)}.get(default.number)
-        if judged is None:
-            return "the default was not judged there"
-        mean = judged.mean
-        return f"default {short_number(mean)} there, gain {gain_over_text(found.expected, mean, objective)}"
-    trials = opened.history.trials(opened.record.id) if found.is_confirmed else []
-    fresh = fresh_values(default, study_view(spec, trials)) if trials else []
-    if not fresh:
+    """Return the default's value and the one gain over it that the study states, with what it is of."""
+    trials = opened.history.trials(opened.record.id)
+    if not found.is_hidden and not any(t.is_replicate for t in trials):
+        objective = opened.record.spec.objectives[0]
         value = default.values[objective.metric]
         return f"default {short_number(value)}, gain {gain_over_text(found.value, value, objective)}"
-    mean = sum(value / len(fresh) for value in fresh)
-    return f"default {short_number(mean)} there, gain {gain_over_text(found.expected, mean, objective)}"
+    stated = summarize(opened.record, trials).stated
+    if stated is None or (found.is_hidden and not stated.is_fresh):
+        return "the default was not judged there"
+    there = " there" if stated.is_fresh else ""
+    return f"default {short_number(stated.default)}{there}, gain {stated.signed}"
 
 
 def _front_lines(opened: OpenStudy, front: Sequence[Trial], found: Winner | None) -> list[str]:

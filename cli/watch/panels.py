@@ -28,10 +28,12 @@ def head(snapshot: Snapshot, width: int) -> list[str]:
     else:
         trend = [improvement.value for improvement in snapshot.improvements]
         complete = snapshot.states.get(TrialState.COMPLETE, 0)
-        second = best_line(snapshot.winner, snapshot.default, trend, objectives[0], complete=complete)
+        second = best_line(
+            snapshot.winner, snapshot.default, trend, objectives[0], complete=complete, gain=snapshot.gain
+        )
     bar = "" if record.ended_by else budget_bar(snapshot.budget, record.spent, snapshot.now, seconds_per_trial=None)
     third = "  ·  ".join(part for part in (state_counts(snapshot.states), bar, _llm_cost(snapshot)) if part)
-    texts = [text for text in (first, second, third, snapshot.left_out) if text or text is not snapshot.left_out]
+    texts = [first, second, third, *(text for text in (snapshot.outage, snapshot.left_out) if text)]
     return [line for text in texts for line in wrapped(text, width)]
 
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from tunesmith.cli.display.status_text import outage_line
 from tunesmith.cli.session.limits import current_limits
 from tunesmith.cli.session.locate import open_study
 from tunesmith.history.read import History
@@ -17,6 +18,7 @@ from tunesmith.study.trials.observed.observation import Observation
 from tunesmith.study.trials.results import Improvement, is_baseline
 from tunesmith.study.trials.trial import Source, Trial, TrialState
 from tunesmith.study.trials.winner import Winner
+from tunesmith.tools.analysis.findings.summary import summarize
 from tunesmith.tools.control.inbox import Inbox
 
 LATEST = 100
@@ -35,8 +37,10 @@ class Snapshot:
         curves: values of the first objective by trial number, for the running, the best and the chosen trial.
         improvements: each new best value.
         winner: the best with its certainty.
+        gain: its gain over the default where that rests on fresh runs, with what it is of; else "".
         front: the Pareto front of several objectives; empty for one.
         left_out: which earlier trials do not count, in words.
+        outage: why trials wait for their judge, in words; "" while it answers.
         states: number of trials per state, without replicates.
         notes: notes about the LLM, newest last.
         has_process: whether a process runs the study now.
@@ -50,8 +54,10 @@ class Snapshot:
     best: Trial | None
     default: Trial | None
     winner: Winner | None
+    gain: str
     front: Sequence[Trial]
     left_out: str
+    outage: str
     curves: Mapping[int, Sequence[Observation]]
     improvements: Sequence[Improvement]
     states: Mapping[TrialState, int]
@@ -122,8 +128,10 @@ def _snapshot(history: History, record: StudyRecord, chosen: int | None, now: fl
         best=best,
         default=default if default and is_baseline(default, record.spec.metric_constraints) else None,
         winner=found,
+        gain=_fresh_gain(history, record) if found is not None and (found.is_confirmed or found.is_hidden) else "",
         front=history.front(record),
         left_out=history.left_out_text(record),
+        outage=outage_line(history, record, folder),
         curves={n: [o for o in history.curve(record.id, n) if o.metric == metric] for n in drawn},
         improvements=history.improvements(record),
         states=history.trial_counts(record.id).states,
@@ -133,3 +141,8 @@ def _snapshot(history: History, record: StudyRecord, chosen: int | None, now: fl
         chosen=chosen,
         now=now,
     )
+
+
+def _fresh_gain(history: History, record: StudyRecord) -> str:
+    stated = summarize(record, history.trials(record.id)).stated
+    return stated.signed if stated is not None and stated.is_fresh else ""

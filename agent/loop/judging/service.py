@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from tunesmith.agent.llm.call_log import LoggedCall
-from tunesmith.agent.llm.client.failures.errors import ModelDown
 from tunesmith.agent.loop.judging.judged_trial import JudgedTrial
+from tunesmith.agent.loop.judging.outages import JudgeOutages
 from tunesmith.agent.text_judge.asker import Asker
 from tunesmith.agent.text_judge.judge import Known, TextJudge
 from tunesmith.agent.text_judge.judged import JUDGED_EVENT, JudgedTexts, JudgedValues
@@ -23,10 +23,9 @@ from tunesmith.evaluator.readers.texts_file import read_texts_file
 from tunesmith.history.write import Recorder
 from tunesmith.study.config.tables.judge import JudgeTable
 from tunesmith.study.errors import Mistake, ProjectError, SpecError
-from tunesmith.study.formatting import json_number_or_text
+from tunesmith.study.formatting import count, json_number_or_text
 from tunesmith.study.trials.observed.texts import Texts, TextsUnusable
 from tunesmith.study.trials.trial import Outcome, Trial, TrialState, Usage
-from tunesmith.study.units import short_seconds
 from tunesmith.tools.analysis.findings.judge_line import PROOF_EVENT
 
 RAN_EVENT = "ran"
@@ -97,14 +96,14 @@ class Judging:
         best: Callable[[], int | None],
     ) -> None:
         self._table, self._recorder, self._spent_limit = table, recorder, spent_limit
-        self._folder, self._now, self._note = folder, now, note
+        self._folder, self._now = folder, now
         self._ran = {
             (event.trial, event.detail["seed"]): event.detail
             for event in recorder.history.events(recorder.study_id, RAN_EVENT)
             if event.trial is not None
         }
         self._texts = TextsFolder(folder, [number for number, _ in self._ran])
-        self._announced: ModelDown | None = None
+        self._outages = JudgeOutages(recorder, now, note)
         labels = read_labels(table, project)
         if not table.accept_unproven and (reason := too_few_labels(len(labels))):
             raise SpecError([Mistake("judge.labels", reason)], where="study.toml")
@@ -122,11 +121,19 @@ class Judging:
             reference=_reference(table, project),
             best=best,
         )
+        if self._judge.stale:
+            texts = f"the texts of {count(len(self._judge.stale), 'trial')}"
+            note(f"another judge, prompt or reference than before: {texts} are judged anew, so that values compare")
 
     @property
     def is_ready(self) -> bool:
-        """Whether the judge has shown on the labels that it counts, so that trials may start."""
-        return self._judge.is_proven
+        """Whether the judge has shown on the labels that it counts, and has judged earlier trials: others may start."""
+        return self._judge.is_proven and not self._judge.stale
+
+    @property
+    def keeps_run_open(self) -> bool:
+        """Whether earlier trials still wait for values of this judge, and it answers."""
+        return bool(self._judge.stale) and not self.is_down and not self.spent_limit
 
     @property
     def is_down(self) -> bool:
@@ -174,22 +181,23 @@ class Judging:
             name=f"{{artifacts}}/{self._table.outputs}",
         )
 
-    def advance(self) -> None:
+    def advance(self) -> bool:
         """Take the judge's answers in, ask further questions, and say when it is down or answers again.
+
+        Returns:
+            Whether trials that had ended have other values now.
 
         Raises:
             ProjectError: the judge does not count, or nobody can ask it.
         """
         self._judge.collect(may_ask=not self.spent_limit)
         down = self._judge.asker.down
-        if down is not None and down.permanent and not self.is_ready:
+        if down is not None and down.permanent and not self._judge.is_proven:
             raise ProjectError(f"[judge]: {down.reason}")
-        if down is not None and self._announced is None:
-            wait = short_seconds(self._judge.asker.pause_left_s)
-            self._note(f"the judge gives no answer, so trials wait for it: {down.reason}; asked again in {wait}")
-        elif down is None and self._announced is not None:
-            self._note("the judge answers again")
-        self._announced = down
+        self._outages.update(self._judge.asker)
+        changed = self._judge.judge_again()
+        self._change(changed)
+        return bool(changed)
 
     def _keep(self, trial: Trial, outcome: Outcome) -> None:
         detail = _detail(trial, outcome)

@@ -8,18 +8,22 @@ from pathlib import Path
 
 import pytest
 from fakes.llm.answers import ScriptedModel
+from fakes.studies import make_spec
 
 from tunesmith.agent.llm.background import DaemonRunner
 from tunesmith.agent.llm.client.failures.errors import Down, ModelDown
 from tunesmith.agent.llm.client.types import CallRecord
-from tunesmith.agent.text_judge.asker import FIRST_PAUSE_S, Asker
+from tunesmith.agent.loop.judging.outages import JudgeOutages
+from tunesmith.agent.text_judge.asker import FIRST_PAUSE_S, LONGEST_PAUSE_S, Asker
 from tunesmith.agent.text_judge.judge import Known, TextJudge
 from tunesmith.agent.text_judge.judged import JudgedTexts
 from tunesmith.agent.text_judge.questions import Rules
 from tunesmith.agent.text_judge.texts_folder import TextsFolder
+from tunesmith.history.write import Recorder
 from tunesmith.prompts.message import Message
 from tunesmith.study.config.tables.judge import JudgeTable
 from tunesmith.study.trials.observed.texts import ExampleText
+from tunesmith.tools.analysis.findings.judge_line import judge_outage
 
 
 class Store:
@@ -102,6 +106,11 @@ def test_without_pairs_left_out_examples_count_as_the_lowest_score(tmp_path: Pat
     assert len(store.calls) == 2
 
 
+def test_a_score_that_no_number_can_be_is_no_answer(tmp_path: Path) -> None:
+    judge, _ = make_judge(tmp_path, ScriptedModel(lambda *_: '{"reason": "", "score": 1e999}'), pairs=False)
+    assert judged(judge, 0, texts(a="aaaa")).unusable == 1
+
+
 def test_a_judge_that_is_down_is_asked_one_question_after_growing_pauses(tmp_path: Path) -> None:
     clock, is_up = Clock(), [False]
 
@@ -113,19 +122,28 @@ def test_a_judge_that_is_down_is_asked_one_question_after_growing_pauses(tmp_pat
     model = ScriptedModel(says)
     judge, store = make_judge(tmp_path, model, pairs=False, clock=clock)
     hearing = judge.hear(0, texts(**{f"e{i}": "x" * (i + 1) for i in range(6)}))
-    waited = []
-    for _ in range(3):
+    waited, notes = [], list[str]()
+    recorder = Recorder(tmp_path / "h.db", make_spec(), project="", now=0.0)
+    outages = JudgeOutages(recorder, clock, notes.append)
+    for _ in range(9):
         while judge.asker.down is None or not judge.asker.is_paused:
             judge.collect(may_ask=True)
+            outages.update(judge.asker)
         waited.append(judge.asker.pause_left_s)
         clock.now += waited[-1]
-    assert waited == [FIRST_PAUSE_S, 2 * FIRST_PAUSE_S, 4 * FIRST_PAUSE_S]
-    assert len(model.asked) <= 2 + 2
+    assert waited == [min(2**n * FIRST_PAUSE_S, LONGEST_PAUSE_S) for n in range(9)]
+    assert len(model.asked) <= 2 + 2 * 4
+    assert len(notes) == 7, "each longer pause is said, and after that one an hour"
+    assert notes[1] == "the judge has given no answer for 5.0 s, so trials wait for it: busy; asked again in 10 s"
     assert all(logged.call.usage.input == 0 for logged in store.calls)  # type: ignore[attr-defined]
     is_up[0] = True
     while judge.result(hearing) is None:
         judge.collect(may_ask=True)
     assert judge.asker.down is None
+    outages.update(judge.asker)
+    assert notes[7:] == ["the judge answers again"]
+    assert judge_outage(recorder.history.events(recorder.study_id)) is None
+    recorder.close()
 
 
 @pytest.mark.parametrize("answer", ["{}", '{"better": "C"}', '{"score": 7}', "no"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import threading
 from pathlib import Path
 
@@ -43,6 +44,31 @@ def test_texts_are_compared_in_both_orders_and_nothing_is_asked_twice(tmp_path: 
         assert not [r for r in server.requests[before:] if "labelled" in str(r)]
         new = [tuple(texts_shown(r)) for r in server.requests[before:]]
         assert not set(new) & set(asked)
+
+
+def test_another_prompt_judges_earlier_trials_anew_before_it_judges_others(tmp_path: Path) -> None:
+    """By judge.md the judge prefers high or low quality, so every order turns round."""
+
+    def behave(request: Request, _: int) -> Reply:
+        is_low = "lower quality is better" in str(request)
+        return verdict(request, grade=lambda text: -quality(text) if is_low else quality(text))
+
+    with serving(behave) as server:
+        project = make_judged_project(tmp_path / "p", server.base_url, trials=4, judge="accept_unproven = true")
+        assert invoke("run", cwd=project).returncode == 0
+        before = [t.values["judge/win_rate"] for t in trials(project)]
+        (project / "judge.md").write_text("The text with the lower quality is better.\n")
+        again = invoke("run", cwd=project)
+        assert again.returncode == 0, again.stderr
+        assert "the texts of 4 trials are judged anew" in again.stdout
+        after = [t.values["judge/win_rate"] for t in trials(project)]
+        assert after == pytest.approx([1 - rate for rate in before])
+        assert after != before
+        asked = len(server.requests)
+        assert "anew" not in invoke("run", cwd=project).stdout
+        assert len(server.requests) == asked
+        best = min(trials(project), key=lambda t: 1 - (float(t.params["x"]) - 0.3) ** 2)
+        assert f"trial {best.number}" in invoke("status", cwd=project).stdout
 
 
 def test_a_judge_that_likes_one_place_finds_ties_only(tmp_path: Path) -> None:
@@ -94,14 +120,23 @@ def test_trials_wait_while_the_judge_is_down_and_their_commands_run_once(tmp_pat
         for line in process.stdout:
             if "trials wait for it" in line:
                 break
+        status = invoke("status", cwd=project).stdout
+        waits = r"the judge has given no answer for \S+ s, so trials wait for it: .* the key was refused .*; it is"
+        assert re.search(waits, status), status
+        assert (
+            "the key was refused"
+            in json.loads(invoke("status", "--json", cwd=project).stdout)["judge_outage"]["reason"]
+        )
         process.terminate()
         process.communicate(timeout=60)
+        assert "the judge gave no answer when the study last ran" in invoke("status", cwd=project).stdout
         waiting = trials(project)[1]
         assert (waiting.state, waiting.attempt) == (TrialState.WAITING, 1)
         ran = (tmp_path / "ran").read_text().count("ran")
         is_up.set()
         done = invoke("run", cwd=project)
         assert done.returncode == 0, done.stderr
+    assert "no answer" not in invoke("status", cwd=project).stdout
     assert [t.state for t in trials(project)] == [TrialState.COMPLETE] * 3
     assert (ran, (tmp_path / "ran").read_text().count("ran")) == (2, 3)
 
