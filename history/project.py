@@ -74,3 +74,27 @@ def require_same_metrics(earlier: StudyRecord, spec: StudySpec) -> None:
         f"study {spec.study.name!r} has trials that {before}, but study.toml now says {now}; "
         "give [study].name a new name, so that old and new values are not mixed"
     )
+
+
+def require_same_length(earlier: StudyRecord, spec: StudySpec) -> None:
+    """Check that a study with branches still has the length of run that its trials were planned for.
+
+    A run that has decayed is no part of a longer schedule, and nothing in its trials says that it has.
+
+    Raises:
+        HistoryError: study.toml gives another length.
+    """
+    lengths = [_branched_length(one) for one in (earlier.spec, spec)]
+    if None in lengths or lengths[0] == lengths[1]:
+        return
+    before, now = (f"{length:g}" for length in lengths if length is not None)
+    name = spec.fidelity.name if spec.fidelity is not None else ""
+    raise HistoryError(
+        f"study {spec.study.name!r} has branches of runs of {before} {name}, but study.toml now says {now}; "
+        "give [study].name a new name, since a run that has decayed cannot become the plateau of a longer one"
+    )
+
+
+def _branched_length(spec: StudySpec) -> float | None:
+    is_branched = spec.schedule is not None and spec.schedule.kind == "branches"
+    return spec.fidelity.max if is_branched and spec.fidelity is not None else None

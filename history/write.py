@@ -28,7 +28,7 @@ from tunesmith.history.database.open_file import OpenFile
 from tunesmith.history.database.wal import damage_text, lost_transactions
 from tunesmith.history.earlier import find_earlier_studies
 from tunesmith.history.measured import MEASURED_EVENT, fill_measured, with_measured
-from tunesmith.history.project import require_project, require_same_metrics
+from tunesmith.history.project import require_project, require_same_length, require_same_metrics
 from tunesmith.history.queries.stored_trials import FORGOTTEN_EVENT
 from tunesmith.history.read import History
 from tunesmith.history.redact import redact
@@ -314,6 +314,7 @@ class Recorder:
                 study_id = self._insert("studies", row)
             else:
                 require_same_metrics(earlier, spec)
+                require_same_length(earlier, spec)
                 study_id = earlier.id
                 self._db.execute(
                     "update studies set spec = ?, project = ?, ended_by = '' where id = ?", [text, project, study_id]

@@ -134,6 +134,17 @@ def test_a_branch_point_is_the_whole_step_before_and_a_finished_run_is_no_trunk(
     assert {start for start, steps, *_ in ran if steps == 100} == {50, 99}, "each shape trains its own decay"
 
 
+def test_a_study_does_not_go_over_to_longer_runs(tmp_path: Path) -> None:
+    made = project(tmp_path / "p", trials=1)
+    assert invoke("run", cwd=made).returncode == 0
+    before, file = len(runs(made)), made / "study.toml"
+    file.write_text(file.read_text(encoding="utf-8").replace("max = 100", "max = 200"), encoding="utf-8")
+    refused = invoke("run", cwd=made)
+    assert refused.returncode == 2
+    assert "has branches of runs of 100 steps, but study.toml now says 200" in " ".join(refused.stderr.split())
+    assert len(runs(made)) == before
+
+
 def test_confirmation_runs_the_whole_schedule_on_a_fresh_seed(tmp_path: Path) -> None:
     made = project(tmp_path / "p", trials=9, tables="[confirm]\nseeds = 2\n")
     assert invoke("run", cwd=made).returncode == 0
