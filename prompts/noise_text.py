@@ -19,8 +19,12 @@ def noise_text(view: StudyView) -> str:
     found = winner(view.trials, view)
     if found is not None and found.on_instances:
         return _on_instances(found)
-    if not repeated:
+    scatter = found.scatter if found is not None else None
+    if not repeated and scatter is None:
         return "unknown: no configuration ran twice, so a small difference may be chance"
+    fitted = "" if scatter is None else f"values seem to scatter by about {_varies(scatter)}"
+    if not repeated:
+        return f"no configuration ran twice; by the fit {fitted}"
     own = {t.number: t.values.get(view.objectives[0].metric) for t in view.trials}
     shown = [
         f"#{number}: {' '.join(short_number(v) for v in [own.get(number), *values] if v is not None)}"
@@ -28,9 +32,14 @@ def noise_text(view: StudyView) -> str:
     ]
     runs = f"repeats on other seeds: {'; '.join(shown)}"
     if found is None or found.noise is None:
-        return f"hardly known; {runs}"
-    difference = f"a difference below {short_number(MEANINGFUL * found.noise, 2)} between two single runs may be chance"
-    return f"a repeat varies by {short_number(found.noise, 2)} (standard deviation); {difference}; {runs}"
+        return f"{f'by the fit {fitted}' if fitted else 'hardly known'}; {runs}"
+    return f"a repeat varies by {_varies(found.noise)}; {runs}"
+
+
+def _varies(noise: float) -> str:
+    """Return a standard deviation with the difference that it makes meaningful."""
+    difference = f"a difference below {short_number(MEANINGFUL * noise, 2)} between two single runs may be chance"
+    return f"{short_number(noise, 2)} (standard deviation), so {difference}"
 
 
 def _on_instances(found: Winner) -> str:

@@ -10,23 +10,21 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
+from tunesmith.prompts.best_text import best_facts, trial_facts, trials_since_improvement
 from tunesmith.prompts.candidate_fates import CandidateFate, Fate, fate_lines
 from tunesmith.prompts.history_summary import CHARS_PER_TOKEN, estimate_tokens, space_table, summarize_history
 from tunesmith.prompts.message import Message
 from tunesmith.prompts.noise_text import noise_text
 from tunesmith.prompts.render import render_text
-from tunesmith.prompts.trial_rows import source_text
 from tunesmith.study.config.record import Lesson
-from tunesmith.study.formatting import render_parameter, render_params
+from tunesmith.study.formatting import SHORT_DIGITS, render_parameter, render_params
 from tunesmith.study.sampler_state import SamplerState
 from tunesmith.study.space.space import SearchSpace
 from tunesmith.study.trials.observed.judged import ABOUT
-from tunesmith.study.trials.results import default_trial, present_improvements
-from tunesmith.study.trials.trial import Trial
+from tunesmith.study.trials.results import default_trial
 from tunesmith.study.trials.view import Constraint, Objective, StudyView
-from tunesmith.study.trials.winner import certainty_text, incumbent, winner
 from tunesmith.study.units import short_number
 
 MAX_TOKENS = 8000
@@ -47,6 +45,24 @@ _MAX_PROBLEMS = 12
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """The model's part in a study, which decides what a prompt may promise.
+
+    Attributes:
+        beside_sampler: whether a sampler proposes or judges as well.
+        order: whose order candidates run in: the judge's and the model's by what each has shown, the model's own, or
+            that of its predictions.
+        is_earned: whether results decide how many trials are the model's.
+        narrows: whether a request that narrows the study takes effect once it is earned.
+    """
+
+    beside_sampler: bool = True
+    order: Literal["judged", "own", "predicted"] = "judged"
+    is_earned: bool = True
+    narrows: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StudyBrief:
     """The facts that do not change while a study runs.
 
@@ -56,6 +72,7 @@ class StudyBrief:
         script: source of the training script; "" when unknown.
         insights: lessons of this study so far.
         earlier: lessons of earlier studies of the same script.
+        part: the model's part in the study.
     """
 
     name: str
@@ -69,6 +86,7 @@ class StudyBrief:
     script: str = ""
     insights: Sequence[Lesson] = ()
     earlier: Sequence[Lesson] = ()
+    part: Part = Part()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,7 +98,9 @@ class PromptContext:
         budget: the budget left, in words; "" without a limit.
         timing: how long trials take, how many run at once, and which run now; "" when unknown.
         curves: first objective at a few steps, by trial number.
-        fates: the model's candidates that are no trials.
+        fates: the model's candidates that are no trials, and why a trial ran before others.
+        dropped: number of its candidates that did not run and that it did not give again.
+        starts: number of its candidates that may start before it is asked again; None where all of them may.
         track_record: how well the model's predictions came true, in words; "" while nothing is known.
         requests: what became of the model's requests about the study, one line each.
         contrasts: pairs of trials that differ in few parameters, with their values, one sentence each.
@@ -93,6 +113,8 @@ class PromptContext:
     timing: str = ""
     curves: Mapping[int, Sequence[float]] = field(default_factory=dict)
     fates: Sequence[CandidateFate] = ()
+    dropped: int = 0
+    starts: int | None = None
     track_record: str = ""
     requests: Sequence[str] = ()
     contrasts: Sequence[str] = ()
@@ -107,12 +129,14 @@ def starting_messages(
         "default": None,
         "budget": "",
         "failures": "",
+        "starts": None,
         "has_default": brief.space.default is not None,
     }
     if context is not None:
         view = context.view
         failures = summarize_history(view, max_tokens=_FIXED_TOKENS).failures
         facts |= {"default": _default_facts(view), "budget": context.budget, "failures": failures}
+        facts["starts"] = context.starts
     question = Message("user", render_text("start.md", count=count, **facts))
     return [*opening_messages(brief, max_tokens=max_tokens), question]
 
@@ -134,6 +158,7 @@ def proposing_messages(
     facts: dict[str, Any] = {}
     while not frame or (estimate_tokens(frame) > _MAX_FRAME_FRACTION * max_tokens and lines > 1):
         facts = {**_facts(context), **_listed(context, lines), "count": count, "operator": operator}
+        facts["beside_sampler"] = brief.part.beside_sampler
         frame, lines = render_text("propose.md", **facts, counts="", table="", failures=""), lines // 2
     left = max_tokens - _length(opening) - estimate_tokens(frame) - _MARGIN_TOKENS
     history = summarize_history(context.view, max_tokens=left, curves=context.curves)
@@ -151,7 +176,7 @@ def insight_messages(
     question = render_text(
         "insights.md",
         counts=history.counts,
-        best=_trial_facts(incumbent(view.trials, view), view),
+        best=best_facts(view),
         noise=noise_text(view),
         table=history.table,
         failures=history.failures,
@@ -193,7 +218,7 @@ def opening_messages(brief: StudyBrief, *, max_tokens: int = MAX_TOKENS) -> list
         insights=brief.insights,
         earlier=brief.earlier[:_MAX_EARLIER_LESSONS],
     )
-    return [Message("system", render_text("system.md")), Message("user", study)]
+    return [Message("system", render_text("system.md", part=brief.part)), Message("user", study)]
 
 
 def _length(messages: Sequence[Message]) -> int:
@@ -207,13 +232,14 @@ def _facts(context: PromptContext) -> dict[str, Any]:
     return {
         "budget": context.budget or "not limited",
         "timing": context.timing,
-        "best": _best_facts(view),
-        "default": _trial_facts(default_trial(view.trials, view.space), view),
+        "best": best_facts(view),
+        "default": trial_facts(default_trial(view.trials, view.space), view),
         "stale": trials_since_improvement(view),
         "noise": noise_text(view),
         "track_record": context.track_record,
         "has_waiting": any(one.fate is Fate.WAITING for one in context.fates),
-        "next_params": render_params(sampler.next_params),
+        "starts": context.starts,
+        "next_params": render_params(sampler.next_params, digits=SHORT_DIGITS),
         "prediction": prediction and {"mean": short_number(prediction.mean), "std": short_number(prediction.std)},
     }
 
@@ -221,7 +247,7 @@ def _facts(context: PromptContext) -> dict[str, Any]:
 def _listed(context: PromptContext, count: int) -> dict[str, Sequence[str]]:
     """Return the lists of a question, each with at most `count` lines."""
     return {
-        "fates": fate_lines(context.view, context.fates)[-count:],
+        "fates": fate_lines(context.view, context.fates, context.dropped)[-count:],
         "requests": context.requests[-count:],
         "importance": context.sampler.importance,
         "interactions": context.sampler.interactions[:count],
@@ -231,35 +257,10 @@ def _listed(context: PromptContext, count: int) -> dict[str, Sequence[str]]:
     }
 
 
-def trials_since_improvement(view: StudyView) -> int:
-    """Return the number of finished trials since the best value last improved."""
-    finished = [t for t in view.trials if t.state.is_finished and not t.is_replicate]
-    improved = present_improvements(view.trials, view)
-    return sum(t.number > improved[-1].number for t in finished) if improved else len(finished)
-
-
-def _trial_facts(trial: Trial | None, view: StudyView) -> dict[str, str] | None:
-    metric = view.objectives[0].metric
-    if trial is None or metric not in trial.values:
-        return None
-    return {
-        "number": str(trial.number),
-        "value": f"{metric} {short_number(trial.values[metric])}",
-        "params": render_params(trial.params),
-        "source": source_text(trial),
-    }
-
-
-def _best_facts(view: StudyView) -> dict[str, str] | None:
-    found = winner(view.trials, view)
-    facts = _trial_facts(found.trial if found else None, view)
-    return facts and {**facts, "certainty": certainty_text(found) if found else ""}
-
-
 def _default_facts(view: StudyView) -> dict[str, str] | None:
     """Return the default's result and its seconds, for the first question."""
     trial = default_trial(view.trials, view.space)
-    facts = _trial_facts(trial, view)
+    facts = trial_facts(trial, view)
     seconds = trial.outcome.usage.wall_s if trial is not None and trial.outcome else 0.0
     return facts and {**facts, "seconds": f"{seconds:.3g}" if seconds else ""}
 

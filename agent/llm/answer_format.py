@@ -18,6 +18,9 @@ from tunesmith.study.space.space import SearchSpace
 KINDS = ("explore", "refine", "ablate", "combine", "simplify", "confirm", "region")
 """Kinds of candidates; prompts/operators.toml has the instruction for each that is asked for."""
 
+KINDS_ALONE = tuple(kind for kind in KINDS if kind != "region")
+"""Kinds of candidates where no sampler takes part, whose turns a region would hold."""
+
 BASE_PATTERN = "^(#[0-9]{1,6}|default|best|)$"
 """What a candidate may change: a trial, the default, the best, or nothing. Small models need a grammar for it."""
 
@@ -33,10 +36,10 @@ class PlannerAnswer:
     requests: Sequence[Mapping[str, Any]] = ()
 
 
-def planner_format(space: SearchSpace) -> AnswerFormat[PlannerAnswer]:
+def planner_format(space: SearchSpace, kinds: Sequence[str] = KINDS) -> AnswerFormat[PlannerAnswer]:
     """Return the format of an answer for this space. Every key is required, as strict mode demands."""
     candidate = {
-        "kind": {"type": "string", "enum": list(KINDS)},
+        "kind": {"type": "string", "enum": list(kinds)},
         "base": {"type": "string", "pattern": BASE_PATTERN},
         "changes": {"type": "array", "items": {"anyOf": _change_items(space)}},
         "free": {"type": "array", "items": _free_item(space)},

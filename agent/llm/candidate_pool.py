@@ -11,18 +11,19 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from concurrent.futures import wait as wait_for
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any
 
 from tunesmith.agent.llm.background import BackgroundRunner
 from tunesmith.agent.llm.call_log import LoggedCall
 from tunesmith.agent.llm.candidates import Candidate, revalidate
 from tunesmith.agent.llm.fate_log import FateLog
 from tunesmith.agent.llm.llm_budget import LLMBudget
-from tunesmith.agent.llm.planner import CANDIDATES_PER_QUESTION, FIRST_CANDIDATES, Batch, BatchFailure, LLMPlanner
+from tunesmith.agent.llm.planner import CANDIDATES_PER_QUESTION, Batch, BatchFailure, LLMPlanner
 from tunesmith.agent.llm.questions.answer_wait import AnswerWait
 from tunesmith.agent.llm.questions.lessons import LessonQuestions
+from tunesmith.agent.llm.questions.pace import QuestionPace, RethinkRule
 from tunesmith.agent.llm.questions.pauses import QuestionPauses
-from tunesmith.agent.llm.questions.timing import QuestionCost, is_cheap, news, question_cost, waiting_allowance_s
+from tunesmith.agent.llm.questions.timing import waiting_allowance_s
 from tunesmith.agent.llm.requests import MAX_REQUESTS, Request
 from tunesmith.prompts.candidate_fates import CandidateFate
 from tunesmith.prompts.planner_prompts import PromptContext
@@ -39,13 +40,6 @@ STALE_AFTER_TRIALS = 10
 
 ANSWER_WAIT_S = 1.0
 """Time that the end of a run waits for an answer that is on its way, in seconds."""
-
-MIN_SHARE_TO_RETHINK = 0.25
-"""Share of the trials below which a model's candidates are run down before it is asked again."""
-
-RethinkRule = Literal["when cheap", "always", "never"]
-"""When candidates that did not run are asked for again after a result: by their cost, always, or never."""
-
 
 ContextMaker = Callable[[StudyView, Sequence[CandidateFate]], PromptContext]
 """Builds the facts for a prompt from a view and the candidates that are no trials."""
@@ -74,10 +68,8 @@ class CandidatePool:
         runner: runs questions in the background; None to wait for each answer.
         count: candidates per question.
         rethinks: when candidates that did not run are asked for again after a result.
+        slots: number of trials that run at once.
         clock: monotonic seconds, for pauses and waiting.
-
-    Attributes:
-        share: fraction of the trials that the model gets now; the arbiter sets it.
     """
 
     def __init__(  # noqa: PLR0913  # each is another part of a study
@@ -90,21 +82,18 @@ class CandidatePool:
         runner: BackgroundRunner | None = None,
         count: int = CANDIDATES_PER_QUESTION,
         rethinks: RethinkRule = "when cheap",
+        slots: int = 1,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._planner = planner
         self._context = context
         self._usage = LLMBudget(planner.name, budget or Budget(), spent or Spent())
         self._runner = runner
-        self._count = count
-        self._rethinks = rethinks
-        self.share = 0.5
+        self._pace = QuestionPace(rethinks, count=count, slots=slots, usage=self._usage)
         self._candidates: list[Candidate] = []
         self._regions: list[Candidate] = []
         self._fates = FateLog()
         self._trials_seen = 0
-        self._finished_seen = -1
-        self._costs: list[QuestionCost] = []
         self._pending: Future[Batch] | None = None
         self._wait = AnswerWait(clock)
         self._lesson_questions = LessonQuestions(self._ask_for_lessons, runner)
@@ -129,6 +118,20 @@ class CandidatePool:
         """Used fraction of the tightest LLM limit; 0 without a limit."""
         return self._usage.used
 
+    @property
+    def share(self) -> float:
+        """Fraction of the trials that the model gets now; the arbiter sets it."""
+        return self._pace.share
+
+    @share.setter
+    def share(self, share: float) -> None:
+        self._pace.share = share
+
+    @property
+    def asks_ahead(self) -> bool:
+        """Whether questions are asked in the background, which costs the sampler's turns no time."""
+        return self._runner is not None
+
     # -- candidates ---------------------------------------------------------------------------------------------
 
     def offer(self, view: StudyView) -> Offer:
@@ -150,6 +153,10 @@ class CandidatePool:
         self.mark_used(candidate)
         self._fates.refuse(candidate, reason, after=view.number)
 
+    def run_ahead(self, candidate: Candidate, reason: str, view: StudyView) -> None:
+        """Remember why a candidate runs next before others that the model put higher."""
+        self._fates.run_ahead(candidate, reason, number=view.number)
+
     def was_refused(self, candidate: Candidate) -> bool:
         """Return whether the model gave this configuration before and knows that it is refused."""
         return self._fates.was_refused(candidate)
@@ -159,9 +166,11 @@ class CandidatePool:
         self._regions = [r for r in self._regions if r.runs > 0 and view.space.contains(r.params)]
         return self._regions[0] if self._regions else None
 
-    def use_region(self, region: Candidate) -> None:
+    def use_region(self, region: Candidate, view: StudyView) -> None:
         """Count one trial of the sampler in a region."""
         self._regions = [replace(r, runs=r.runs - 1) if r is region else r for r in self._regions]
+        if region.runs <= 1:
+            self._fates.end_region(region, "all its trials ran", after=view.number)
 
     def second_try(self, view: StudyView, refused: Sequence[str]) -> None:
         """Ask again at once, naming why every candidate was refused."""
@@ -238,14 +247,15 @@ class CandidatePool:
 
     def update_study(self, planner: LLMPlanner, budget: Budget) -> None:
         """Continue with a changed study; candidates for the old one are removed."""
+        planner.continue_from(self._planner)
         self._planner = planner
         self._usage.change_limits(budget)
         self._candidates, self._regions = [], []
 
     def _start_question(self, view: StudyView, refused: tuple[str, ...]) -> None:
-        self._finished_seen = len(view.finished)
+        self._pace.begin(view)
         self._candidates = list(revalidate(self._candidates, view, self._planner.objection))
-        fates = self._fates.with_waiting(self._candidates, after=view.number)
+        fates = self._fates.with_waiting(self._candidates, self._regions, after=view.number)
         self._is_rethinking = bool(self._candidates) or bool(refused)
         if self._runner is None:
             self._accept(self._ask(view, fates, refused), view)
@@ -255,11 +265,18 @@ class CandidatePool:
     def _ask(self, view: StudyView, fates: tuple[CandidateFate, ...], refused: tuple[str, ...]) -> Batch:
         """Ask for candidates. Any exception becomes a failed batch: neither an LLM nor a bug here ends a study."""
         try:
-            context = replace(self._context(view, fates), requests=tuple(self._answered))
-            if any(t.state.is_finished and t.proposal.source is not Source.DEFAULT for t in view.trials):
-                return self._planner.candidates(context, count=self._count, refused=refused)
-            count = max(FIRST_CANDIDATES, self._count) if self._count > 1 else 1
-            return self._planner.starting_points(view, count=count, context=context)
+            starts = self._pace.starts(view)
+            context = replace(
+                self._context(view, fates),
+                requests=tuple(self._answered),
+                dropped=self._fates.dropped,
+                starts=starts,
+            )
+            first = all(t.proposal.source is Source.DEFAULT for t in view.trials if t.state.is_finished)
+            count = self._pace.candidates(starts, first=first)
+            if first:
+                return self._planner.starting_points(view, count=count, context=context)
+            return self._planner.candidates(context, count=count, refused=refused)
         except Exception as error:  # noqa: BLE001  # see above
             return _failed_batch(error, view)
 
@@ -267,19 +284,7 @@ class CandidatePool:
         """Return whether a question pays now; the rule in words is in docs/llm.md."""
         is_stale = len(view.trials) - self._trials_seen > STALE_AFTER_TRIALS
         is_low = len(self._candidates) < 2 and self._runner is not None  # noqa: PLR2004  # one in reserve
-        return not self._candidates or is_stale or is_low or self._must_rethink(view)
-
-    def _must_rethink(self, view: StudyView) -> bool:
-        """Return whether results since the last question make the waiting candidates worth another thought."""
-        if self._rethinks == "never" or len(view.finished) <= self._finished_seen:
-            return False
-        if self._rethinks == "always":
-            return True
-        if self.share < MIN_SHARE_TO_RETHINK:
-            return False
-        if news(view, since=self._finished_seen):
-            return True
-        return is_cheap(view, self._costs, self._usage.limits, self._usage.spent)
+        return not self._candidates or is_stale or is_low or self._pace.must_rethink(view)
 
     def _collect(self, view: StudyView) -> None:
         if self._pending is not None and self._pending.done():
@@ -308,8 +313,7 @@ class CandidatePool:
         if batch.failure is not None:
             self._pauses.add(batch, view)
             return
-        if batch.calls:
-            self._costs.append(question_cost(batch.calls))
+        self._pace.add_answer(batch.calls)
         self._take(batch, view)
         self._pauses.end()
 
@@ -318,9 +322,12 @@ class CandidatePool:
         self._fates.refuse_invalid(batch.invalid, after=view.number)
         given = {config_key(candidate.params) for candidate in batch.candidates}
         left_out = [c for c in self._candidates if config_key(c.params) not in given]
-        self._fates.drop(left_out, "you did not give it again", after=view.number)
+        self._fates.dropped += len(left_out)
         self._candidates = [c for c in batch.candidates if c.kind != "region"]
         regions = [c for c in batch.candidates if c.kind == "region"]
+        for old in (region for region in self._regions if regions and region.runs > 0):
+            reason = f"replaced by a newer one, {old.runs} of its trials did not run"
+            self._fates.end_region(old, reason, after=view.number)
         self._regions = regions or self._regions
         self._trials_seen, self._is_rethinking = batch.trials_seen, False
 

@@ -12,12 +12,12 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any, TypeVar
 
-from tunesmith.agent.llm.answer_format import closed_object, planner_format
+from tunesmith.agent.llm.answer_format import KINDS, KINDS_ALONE, closed_object, planner_format
 from tunesmith.agent.llm.call_log import LoggedCall, ask_and_log
 from tunesmith.agent.llm.candidates import Candidate, InvalidCandidate, validate_candidates
 from tunesmith.agent.llm.client.failures.errors import AnswerUnusable, Down, ModelDown, Unusable
 from tunesmith.agent.llm.client.types import AnswerFormat, LanguageModel, LookupTool
-from tunesmith.agent.llm.questions.operators import choose_operator, instruction
+from tunesmith.agent.llm.questions.operators import AskedFor, next_task
 from tunesmith.agent.llm.questions.size import QuestionSize
 from tunesmith.agent.llm.requests import Request, read_requests
 from tunesmith.prompts.message import Message
@@ -115,6 +115,8 @@ class LLMPlanner:
         self.objection = objection
         self._clock = clock
         self._size = QuestionSize()
+        self._asked_for = AskedFor()
+        self._task = ""
 
     @property
     def name(self) -> str:
@@ -142,15 +144,21 @@ class LLMPlanner:
             count: the number of candidates.
             refused: why each candidate of the last answer was refused, if that is what the question is about.
         """
-        operator = instruction(choose_operator(context.view), context.view)
+        if not refused or not self._task:
+            self._task, self._asked_for = next_task(context.view, context.untouched, self._asked_for)
+        task = self._task
 
         def messages(count: int, max_tokens: int) -> list[Message]:
             brief = self._brief_of(context.view)
-            made = proposing_messages(brief, context, count=count, operator=operator, max_tokens=max_tokens)
+            made = proposing_messages(brief, context, count=count, operator=task, max_tokens=max_tokens)
             return [*made, second_try_message(refused, count=count)] if refused else made
 
         template = "second_try.md" if refused else "propose.md"
         return self._candidates(context.view, messages, template, count, tools=self._tools(context.view))
+
+    def continue_from(self, earlier: LLMPlanner) -> None:
+        """Ask on after a change of the study: what the earlier planner asked for is not asked for again."""
+        self._asked_for = earlier._asked_for  # noqa: SLF001  # its own class
 
     def use_lessons(self, lessons: Sequence[Lesson]) -> None:
         """Show these lessons in all further prompts."""
@@ -194,7 +202,8 @@ class LLMPlanner:
         A prompt that exceeds the model's context is made shorter, once and for all; that does not count as a question.
         """
         calls: list[LoggedCall] = []
-        answer_format = planner_format(view.space)
+        kinds = KINDS if self._brief.part.beside_sampler else KINDS_ALONE
+        answer_format = planner_format(view.space, kinds)
         count = self._size.candidates(wanted, view.space)
         messages = messages_within(count, self._size.max_tokens)
         seen, problems, questions = len(view.trials), [""], 0

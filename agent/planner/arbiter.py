@@ -11,11 +11,12 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from tunesmith.agent.llm.candidate_pool import CandidatePool, RethinkRule
+from tunesmith.agent.llm.candidate_pool import CandidatePool
 from tunesmith.agent.llm.candidates import Candidate
 from tunesmith.agent.llm.planner import CANDIDATES_PER_QUESTION
+from tunesmith.agent.llm.questions.pace import RethinkRule
 from tunesmith.agent.planner.box_search import fill_free
-from tunesmith.agent.planner.judging.judgement import Judgement, in_order, judge, may_insist
+from tunesmith.agent.planner.judging.judgement import Judgement, in_order, judge, may_insist, why_ahead
 from tunesmith.agent.planner.judging.scorer import Scorer
 from tunesmith.agent.planner.judging.source_credit import REJECTED, source_credits
 from tunesmith.agent.planner.order.default_turn import is_default_due, is_default_set_aside
@@ -101,7 +102,8 @@ class Arbiter:
         turn = self._turn(view, pool)
         if turn.is_llm:
             return self._from_llm(view, pool, turn.reason)
-        pool.prepare(view)
+        if pool.asks_ahead:
+            pool.prepare(view)
         return self._within_region(view, pool, turn.reason) or self._from_sampler(view, considered=(turn.reason,))
 
     def must_wait(self, view: StudyView) -> bool:
@@ -164,7 +166,7 @@ class Arbiter:
         params = fill_free(view, region, self._scorer) if region is not None else None
         if region is None or params is None:
             return None
-        pool.use_region(region)
+        pool.use_region(region, view)
         why = f"within the region that the LLM named ({', '.join(region.free)}): {region.rationale}"
         return self._proposal(view, Suggestion(params=params, rationale=why), Source.SAMPLER, considered=(reason,))
 
@@ -175,6 +177,8 @@ class Arbiter:
         considered = (reason, *(judgement.text for judgement in judgements))
         if judgements:
             chosen = self._first(judgements, view)
+            if why := why_ahead(chosen, judgements):
+                pool.run_ahead(chosen.candidate, why, view)
             pool.mark_used(chosen.candidate)
             return self._llm_proposal(view, chosen, considered)
         refused = self._refused.get(view.number)

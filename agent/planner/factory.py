@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
@@ -20,7 +21,7 @@ from tunesmith.agent.sampler.base import Sampler
 from tunesmith.agent.sampler.bayes import BayesSampler
 from tunesmith.agent.sampler.registry import make_sampler
 from tunesmith.prompts.candidate_fates import CandidateFate
-from tunesmith.prompts.planner_prompts import PromptContext
+from tunesmith.prompts.planner_prompts import Part, PromptContext
 from tunesmith.study.config.budget import Budget, Spent
 from tunesmith.study.config.changes import Steering
 from tunesmith.study.config.record import Lesson
@@ -80,7 +81,9 @@ def make_arbiter(  # noqa: PLR0913  # each is another part of a study
     rules = rules or LLMRules()
     # Series in their true order would undo the permutation.
     shown_series = None if permuted else series
-    planner = make_planner(spec, model, project=project, lessons=lessons, steering=steering, series=shown_series)
+    planner = make_planner(
+        spec, model, project=project, lessons=lessons, steering=steering, series=shown_series, rules=rules
+    )
     pool = CandidatePool(
         planner,
         context=context,
@@ -89,6 +92,7 @@ def make_arbiter(  # noqa: PLR0913  # each is another part of a study
         runner=runner,
         count=rules.count,
         rethinks=rules.rethinks,
+        slots=slots,
     )
     scorer = sampler if isinstance(sampler, BayesSampler) else None
     return Arbiter(sampler, fidelity=fidelity, candidate_pool=pool, rules=rules, scorer=scorer), pool
@@ -102,6 +106,7 @@ def make_planner(
     lessons: Sequence[Lesson] = (),
     steering: Steering | None = None,
     series: Callable[[int], Sequence[Observation]] | None = None,
+    rules: LLMRules | None = None,
 ) -> LLMPlanner:
     """Return the planner that asks the model about a study; the arguments are those of `make_arbiter`."""
     from tunesmith.agent.llm.tools import lookup_tools  # 0.1 s, which a study without an LLM saves
@@ -109,12 +114,24 @@ def make_planner(
     def tools(view: StudyView) -> list[LookupTool]:
         return lookup_tools(spec, view, project, series)
 
-    brief = make_study_brief(spec, project, lessons)
+    part = part_of(rules or LLMRules(), narrows=project is not None)
+    brief = replace(make_study_brief(spec, project, lessons), part=part)
     if not steering:
         return LLMPlanner(model, brief, tools=tools)
     sentence = f"The person who runs this study asks: {steering.words}."
     brief = replace(brief, description=f"{brief.description} {sentence}".strip())
     return LLMPlanner(model, brief, tools=tools, objection=steering.objection)
+
+
+def part_of(rules: LLMRules, *, narrows: bool) -> Part:
+    """Return what a prompt says of the model's part; `narrows`: whether its requests may become commands."""
+    own: Literal["own", "predicted"] = "predicted" if rules.by_prediction else "own"
+    return Part(
+        beside_sampler=rules.scored or rules.fraction != 1.0,
+        order="judged" if rules.scored else own,
+        is_earned=rules.fraction is None,
+        narrows=narrows,
+    )
 
 
 def _permuted(view: StudyView) -> StudyView:

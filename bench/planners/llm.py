@@ -21,7 +21,7 @@ from tunesmith.agent.planner.model import open_model
 from tunesmith.agent.sampler.alternatives.random import RandomSampler
 from tunesmith.bench.planners.own import TunerPlanner
 from tunesmith.bench.task import Task
-from tunesmith.prompts.planner_prompts import StudyBrief
+from tunesmith.prompts.planner_prompts import Part, StudyBrief
 from tunesmith.study.config.tables.planner import PlannerTable
 from tunesmith.study.errors import ProjectError
 from tunesmith.study.space.condition import Value
@@ -81,7 +81,13 @@ class BestOfN:
 
 
 def _planner(task: Task, model: str, base_url: str) -> LLMPlanner:
-    brief = StudyBrief(name=task.name, space=task.space, objectives=(task.objective,), description=task.description)
+    brief = StudyBrief(
+        name=task.name,
+        space=task.space,
+        objectives=(task.objective,),
+        description=task.description,
+        part=Part(beside_sampler=False, order="own", is_earned=False, narrows=False),
+    )
     return LLMPlanner(open_model(PlannerTable(model=model, base_url=base_url or None)), brief)
 
 

@@ -20,6 +20,7 @@ from tunesmith.prompts.history_summary import estimate_tokens
 from tunesmith.prompts.message import Message
 from tunesmith.prompts.planner_prompts import (
     MAX_TOKENS,
+    Part,
     PromptContext,
     StudyBrief,
     insight_messages,
@@ -135,14 +136,16 @@ def test_every_fact_is_in_the_prompt_with_the_right_number(seed: int) -> None:
     text = proposing_messages(BRIEF, context(view), count=4, operator=operators()["refine"])[-1].text
     best = incumbent(view.trials, view)
     if best is not None:
-        best_text = f"#{best.number} with loss {short_number(best.values['loss'])} ({render_params(best.params)})"
+        best_text = (
+            f"#{best.number} with loss {short_number(best.values['loss'])} ({render_params(best.params, digits=5)})"
+        )
         assert f"best so far: {best_text}" in text
     for kind in (FailureKind.OOM, FailureKind.NAN):
         count = sum(t.failure is not None and t.failure.kind is kind for t in view.trials)
         assert (f"{kind.value}: {count} trials" in text) == (count > 0)
     complete = sum(t.failure is None for t in view.trials)
     assert f"{complete} complete" in text or complete == 0
-    assert "its next point: lr=0.00123456 layers=3 optimizer=adam batch=64 norm=true" in text
+    assert "its next point: lr=0.001235 layers=3 optimizer=adam batch=64 norm=true" in text
     assert "predicted value there: 0.4321 ± 0.05670" in text
     assert "budget left: trials 28 of 40, llm_usd 1.50 of 2" in text
     assert "lr 61% (44-75), layers 22% (10-33)" in text
@@ -221,33 +224,31 @@ def test_the_fate_of_each_candidate_is_told() -> None:
     ran = by(Source.LLM, trial(3, {**BASE, "lr": 0.2}, 0.45), prediction=Prediction(mean=0.3, std=0.0))
     fates = (
         CandidateFate(params={**BASE, "layers": 7}, fate=Fate.REFUSED, after=4, reason="it would probably fail"),
-        CandidateFate(params={**BASE, "lr": 0.3}, fate=Fate.DROPPED, after=4, reason="you did not give it again"),
         CandidateFate(params={**BASE, "lr": 0.1, "norm": True}, fate=Fate.WAITING, after=4, expected=0.38),
+        CandidateFate(params={**BASE, "lr": 0.1}, fate=Fate.WAITING, after=4, base=1, is_repeat=True),
         CandidateFate(params={}, fate=Fate.REFUSED, after=4, reason="it cannot be read: lr: is missing"),
+        CandidateFate(params={}, fate=Fate.AHEAD, after=3, reason="it ran before 2 that you put higher"),
     )
-    text = prompt_text(study([*FOUR, ran]), fates=fates, track_record="Of your 5 predictions ...")
+    text = prompt_text(study([*FOUR, ran]), fates=fates, dropped=5, track_record="Of your 5 predictions ...")
     assert "Of your 5 predictions" in text
-    assert "- #3: you expected 0.3000, measured 0.4500" in text
+    assert "- #3: you expected 0.3000, measured 0.4500; it ran before 2 that you put higher" in text
     assert "- refused, it would probably fail: #1 with lr=0.01 layers=7" in text
-    assert "- dropped, you did not give it again: #1 with lr=0.3" in text
     assert "- not run yet: #1 with norm=true, you expected 0.3800" in text
+    assert "- not run yet: #1 again on another seed" in text
     assert "- refused, it cannot be read: lr: is missing: unreadable" in text
+    assert text.count("not given again") == 1
+    assert "- 5 that did not run were not given again" in text
     assert "Those not run yet are dropped now" in text
     assert "What became of your candidates" not in prompt_text(study(FOUR))
 
 
-def test_a_candidate_is_shown_as_the_change_that_it_was_given_as() -> None:
-    fates = [
-        CandidateFate(
-            params={**BASE, "lr": 0.3 + n / 10}, fate=Fate.DROPPED, after=4, reason="you did not give it again"
-        )
-        for n in range(5)
-    ]
+def test_a_candidate_and_a_region_are_shown_as_the_changes_that_they_were_given_as() -> None:
     given = CandidateFate(params={**FOUR[0].params, "norm": True}, fate=Fate.WAITING, after=4, base=0)
-    lines = fate_lines(study(FOUR), [*fates, given])
-    assert lines[0] == "2 earlier ones were dropped"
-    assert len([line for line in lines if line.startswith("dropped")]) == 3
-    assert lines[-1] == "not run yet: #0 with norm=true"
+    region = CandidateFate(
+        params={**BASE, "layers": 3}, fate=Fate.REGION, after=4, reason="replaced", base=0, free=["lr 0.01 to 0.1"]
+    )
+    lines = fate_lines(study(FOUR), [region, given])
+    assert lines == ["region #0 with layers=3 and lr 0.01 to 0.1 left open: replaced", "not run yet: #0 with norm=true"]
 
 
 def repeat(number: int, of: int, value: float) -> Trial:
@@ -260,8 +261,48 @@ def test_the_noise_is_told_and_what_difference_means_something() -> None:
     once = prompt_text(study([*FOUR, repeat(3, 1, 0.42)]))
     assert "noise: hardly known; repeats on other seeds: #1: 0.4000 0.4200" in once
     twice = prompt_text(study([*FOUR, repeat(3, 1, 0.42), repeat(4, 1, 0.44)]))
-    assert "noise: a repeat varies by 0.020 (standard deviation); a difference below 0.057 between two" in twice
+    assert "noise: a repeat varies by 0.020 (standard deviation), so a difference below 0.057 between two" in twice
     assert "on other seeds 0.4200 0.4400" in twice
+
+
+def test_a_best_trial_that_did_not_measure_lowest_is_explained_and_everything_counts_from_it() -> None:
+    lucky = [*FOUR, repeat(3, 1, 0.62), repeat(4, 1, 0.64), trial(5, {**BASE, "lr": 0.5}, 0.9)]
+    text = prompt_text(study(lucky))
+    assert "best so far: #0 with loss 0.5000" in text
+    assert "expected over seeds, the lowest of all; the lowest single value is that of #1, 0.4000" in text
+    assert "no improvement on that for 3 trials" in text
+    assert text.count("standard deviation") == 1
+    assert "expected over seeds" not in prompt_text(study(FOUR))
+
+
+def test_noise_that_only_the_fit_shows_is_told_once() -> None:
+    rng = np.random.default_rng(1)
+    noisy = [trial(n, {**BASE, "lr": 0.001 * 1.2**n}, 1.0 + float(rng.normal(0.0, 0.1))) for n in range(24)]
+    text = prompt_text(study(noisy))
+    assert "noise: no configuration ran twice; by the fit values seem to scatter by about 0." in text
+    assert "unknown" not in text
+    assert text.count("scatter") == 1
+
+
+def test_a_model_by_itself_reads_nothing_of_a_sampler() -> None:
+    alone = replace(BRIEF, part=Part(beside_sampler=False, order="own", is_earned=False, narrows=False))
+    for messages in (
+        proposing_messages(alone, PromptContext(view=study(FOUR), sampler=SAMPLER), count=3, operator="Refine."),
+        starting_messages(alone, count=3),
+    ):
+        text = text_of(messages).replace("from sampler", "").replace("| sampler |", "")
+        assert "sampler" not in text
+        assert "region" not in messages[0].text.replace("Avoid regions", "")
+        assert "Your results decide" not in text
+        assert "until then nothing changes" in text
+    assert "Your results decide how many of the trials are yours" in text_of(starting_messages(BRIEF, count=3))
+    assert "its next point" in prompt_text(study(FOUR))
+
+
+def test_a_question_says_how_many_of_its_candidates_run_before_the_next_one() -> None:
+    assert "One of them runs before you are asked again." in prompt_text(study(FOUR), starts=1)
+    assert "At most 2 of them start before you are asked again." in prompt_text(study(FOUR), starts=2)
+    assert "before you are asked again" not in prompt_text(study(FOUR))
 
 
 def test_contrasts_untried_values_requests_and_timing_are_told_where_there_are_any() -> None:

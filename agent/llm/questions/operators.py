@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 
-from tunesmith.prompts.planner_prompts import operators, trials_since_improvement
+from tunesmith.prompts.best_text import trials_since_improvement
+from tunesmith.prompts.planner_prompts import operators
 from tunesmith.study.space.condition import Value, same
 from tunesmith.study.trials.results import default_trial
 from tunesmith.study.trials.trial import Trial
@@ -23,33 +26,97 @@ TRIALS_TO_STAND = 2
 _OTHER_MOVES = ("explore", "combine", "ablate", "simplify")
 
 
-def choose_operator(view: StudyView) -> str:
+MAX_CONFIRMATIONS = 2
+"""Number of times that a repeat is asked for in a study: a model that gives none has its reasons."""
+
+LAST_FRACTION = 0.2
+"""Fraction of the trials at the end that use what is known: nothing is explored or taken apart any more."""
+
+_UNTRIED_EVERY = 3
+"""Every third question names something that no trial had."""
+
+
+@dataclass(frozen=True, slots=True)
+class AskedFor:
+    """What earlier questions of a study asked for.
+
+    Attributes:
+        questions: their number.
+        confirmations: how many asked for a repeat.
+        pairs: the numbers of the trials that were named to be combined.
+    """
+
+    questions: int = 0
+    confirmations: int = 0
+    pairs: frozenset[tuple[int, int]] = frozenset()
+
+
+def next_task(view: StudyView, untouched: Sequence[str], asked: AskedFor) -> tuple[str, AskedFor]:
+    """Return what the next question asks for, and what was asked for with it.
+
+    Args:
+        view: the study.
+        untouched: what no trial has tried, one sentence each.
+        asked: what earlier questions asked for.
+    """
+    operator = choose_operator(view, asked)
+    pair = _to_combine(view, asked.pairs) if operator == "combine" else None
+    parts = [instruction(operator, view, pair)]
+    turn = asked.questions // _UNTRIED_EVERY
+    is_due = asked.questions % _UNTRIED_EVERY == _UNTRIED_EVERY - 1
+    if is_due and untouched and operator != "confirm" and not is_ending(view):
+        parts.append(f"Let one of them try what no trial had: {untouched[turn % len(untouched)]}.")
+    return " ".join(parts), AskedFor(
+        asked.questions + 1,
+        asked.confirmations + (operator == "confirm"),
+        asked.pairs | ({(pair[0].number, pair[1].number)} if pair else set()),
+    )
+
+
+def choose_operator(view: StudyView, asked: AskedFor | None = None) -> str:
     """Return the kind of move to ask for.
 
-    Stagnation asks for another kind every STAGNATION_TRIALS, first for the noise if it is unknown. Otherwise: explore
-    until the default is beaten, ablate a best trial that was not improved at once, has many settings changed and was
-    not taken apart yet, combine two good trials that changed different settings, else refine.
+    The last fifth of a budget combines or refines. Before, stagnation asks for another kind every STAGNATION_TRIALS,
+    first for the noise if it is unknown. Otherwise: explore until the default is beaten, ablate a best trial that was
+    not improved at once, has many settings changed and was not taken apart yet, combine two good trials that changed
+    different settings, else refine.
     """
+    asked = asked or AskedFor()
+    usual = "combine" if _to_combine(view, asked.pairs) else "refine"
+    if is_ending(view):
+        return usual
     stagnant = trials_since_improvement(view)
-    if STAGNATION_TRIALS <= stagnant < 2 * STAGNATION_TRIALS and not any(t.is_replicate for t in view.trials):
+    if STAGNATION_TRIALS <= stagnant < 2 * STAGNATION_TRIALS and _may_confirm(view, asked):
         return "confirm"
     if stagnant >= STAGNATION_TRIALS:
-        return _OTHER_MOVES[(stagnant // STAGNATION_TRIALS - 1) % len(_OTHER_MOVES)]
+        other = _OTHER_MOVES[(stagnant // STAGNATION_TRIALS - 1) % len(_OTHER_MOVES)]
+        is_possible = {"combine": usual == "combine", "ablate": _is_above_default(view)}
+        return other if is_possible.get(other, True) else "explore"
     if len(view.finished) <= STAGNATION_TRIALS and not _is_above_default(view):
         return "explore"
-    if stagnant >= TRIALS_TO_STAND and _to_ablate(view):
-        return "ablate"
-    return "combine" if _to_combine(view) else "refine"
+    return "ablate" if stagnant >= TRIALS_TO_STAND and _to_ablate(view) else usual
 
 
-def instruction(operator: str, view: StudyView) -> str:
+def instruction(operator: str, view: StudyView, pair: tuple[Trial, Trial] | None = None) -> str:
     """Return what a prompt asks for, with the trials that it is about."""
     text = operators()[operator]
-    if operator == "combine" and (pair := _to_combine(view)):
+    if operator == "combine" and pair is not None:
         return f"{text} For example #{pair[0].number} and #{pair[1].number}."
     if operator == "ablate" and (best := _to_ablate(view)):
         return f"{text} The best trial, #{best.number}, changed several settings at once."
     return text
+
+
+def is_ending(view: StudyView) -> bool:
+    """Return whether only the last fifth of the trials is left; False where their number is not limited."""
+    ran = sum(not t.is_replicate for t in view.trials)
+    return view.runs_left < LAST_FRACTION * (view.runs_left + ran) if math.isfinite(view.runs_left) else False
+
+
+def _may_confirm(view: StudyView, asked: AskedFor) -> bool:
+    """Return whether to ask for a repeat: the noise is unknown, and on instances the race repeats."""
+    is_known = any(t.is_replicate or t.proposal.instance for t in view.trials)
+    return not is_known and asked.confirmations < MAX_CONFIRMATIONS
 
 
 def _is_above_default(view: StudyView) -> bool:
@@ -70,8 +137,11 @@ def _to_ablate(view: StudyView) -> Trial | None:
     return None if taken_apart else best
 
 
-def _to_combine(view: StudyView) -> tuple[Trial, Trial] | None:
-    """Return the two best trials of which each is better than the default and changed what the other did not."""
+def _to_combine(view: StudyView, named: Collection[tuple[int, int]] = ()) -> tuple[Trial, Trial] | None:
+    """Return the best two trials that are better than the default and each changed what the other did not.
+
+    Pairs that were named before, or of which a later trial has settings of both, are left out.
+    """
     ranked, default = leaderboard(view.trials, view), default_trial(view.trials, view.space)
     if default is None:
         return None
@@ -79,11 +149,19 @@ def _to_combine(view: StudyView) -> tuple[Trial, Trial] | None:
     for second in better[1:STAGNATION_TRIALS]:
         first, theirs = better[0], _changes(second.params, default.params)
         mine = _changes(first.params, default.params)
-        joined = {**default.params, **theirs, **mine}
-        is_new = all(dict(t.params) != {n: v for n, v in joined.items() if n in t.params} for t in view.trials)
-        if not set(theirs) <= set(mine) and not set(mine) <= set(theirs) and is_new:
+        is_named = (first.number, second.number) in named
+        only_mine, only_theirs = (
+            {n: v for n, v in a.items() if n not in b} for a, b in ((mine, theirs), (theirs, mine))
+        )
+        later = [t for t in view.trials if t.number > max(first.number, second.number)]
+        is_joined = any(_has_any(t, only_mine) and _has_any(t, only_theirs) for t in later)
+        if only_mine and only_theirs and not is_named and not is_joined:
             return first, second
     return None
+
+
+def _has_any(trial: Trial, values: Mapping[str, Value]) -> bool:
+    return any(n in trial.params and same(trial.params[n], v) for n, v in values.items())
 
 
 def _before(ranked: Sequence[Trial], default: Trial) -> list[Trial]:

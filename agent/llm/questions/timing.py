@@ -31,6 +31,9 @@ IDLE_FRACTION = 0.015
 FIRST_WAIT_S = 1.0
 """Seconds that slots may wait before anything was trained."""
 
+USUAL_ANSWER_S = 30.0
+"""Seconds that an answer is expected to take before one has come."""
+
 SURPRISE = 3.0
 """Distance from its prediction at which a value is a surprise, in predicted standard deviations."""
 
@@ -74,6 +77,11 @@ def is_cheap(view: StudyView, asked: Sequence[QuestionCost], budget: Budget, spe
     if prices and median(prices) > MAX_PRICE_FRACTION * trial_usd(view.trials):
         return False
     return _lasts(latest, view.runs_left, budget, spent)
+
+
+def seems_cheap(view: StudyView) -> bool:
+    """Return whether one question per trial is probably cheap, before an answer has come; by seconds only."""
+    return MAX_TIME_FRACTION * typical_seconds(view.trials) >= USUAL_ANSWER_S
 
 
 def typical_seconds(trials: Sequence[Trial]) -> float:

@@ -17,6 +17,7 @@ from tunesmith.study.space.condition import Value
 from tunesmith.study.trials.trial import Source, TrialState
 from tunesmith.study.trials.view import StudyView
 from tunesmith.study.trials.winner import incumbent
+from tunesmith.study.units import short_number
 
 MIN_P_FEASIBLE = 0.35
 """Probability of success below which a candidate is refused."""
@@ -103,6 +104,18 @@ def in_order(acceptable: Sequence[Judgement], view: StudyView) -> list[Judgement
         return record.weight * index + (1.0 - record.weight) * gap / _GAP_PER_POSITION
 
     return [acceptable[index] for index in sorted(range(len(acceptable)), key=cost)]
+
+
+def why_ahead(chosen: Judgement, judgements: Sequence[Judgement]) -> str:
+    """Return why a candidate runs before others that the model put higher, phrased for the model; "" for its first."""
+    above, first = next(i for i, judgement in enumerate(judgements) if judgement is chosen), judgements[0]
+    if not above:
+        return ""
+    text = f"it ran before {above} that you put higher, since"
+    if chosen.score is None or first.score is None:
+        return f"{text} you predicted more of it"
+    own, other = (short_number(one.score.prediction.mean) for one in (chosen, first) if one.score is not None)
+    return f"{text} the sampler saw more to gain there (it expected {own}, of your first {other})"
 
 
 def _with_predictions(

@@ -70,16 +70,23 @@ class TrackRecord:
     Attributes:
         count: number of its trials with a prediction and an outcome.
         correlation: rank correlation of its predictions with the outcomes, shrunk to the prior.
-        judge_correlation: the same for the sampler's predictions for the same trials.
+        judged: number of its trials with a prediction of the sampler's model and an outcome.
+        judge_correlation: rank correlation of those predictions, shrunk as well.
         bias: mean of predicted minus measured, shrunk to 0, in the objective's unit.
         error: median distance of predicted and measured; nan without outcomes.
+        found, judge_found: both correlations as measured; nan for fewer than three pairs.
+        mean_miss: mean of predicted minus measured; nan without outcomes.
     """
 
     count: int
     correlation: float
+    judged: int
     judge_correlation: float
     bias: float
     error: float
+    found: float
+    judge_found: float
+    mean_miss: float
 
     @property
     def weight(self) -> float:
@@ -90,13 +97,17 @@ class TrackRecord:
     @property
     def text(self) -> str:
         """The record as a line for the LLM; "" while too little is known."""
-        if self.count < _MIN_PREDICTIONS:
+        if self.count < _MIN_PREDICTIONS or math.isnan(self.error):
             return ""
-        side = "too high" if self.bias > 0 else "too low"
+        judge = ""
+        if self.judged >= _MIN_PREDICTIONS:
+            judge = f" (the sampler's for the {self.judged} trials that it judged: {self.judge_found:.2f})"
+        side = "too high" if self.mean_miss > 0 else "too low"
+        miss = f"{short_number(abs(self.mean_miss), 2)} {side}"
         return (
             f"Of your {self.count} predictions with a result, the rank correlation with what was measured is "
-            f"{self.correlation:.2f} (the sampler's for the same trials: {self.judge_correlation:.2f}); half of them "
-            f"miss by over {short_number(self.error, 2)}; on average they are {short_number(abs(self.bias), 2)} {side}."
+            f"{self.found:.2f}{judge}; half of them miss by over {short_number(self.error, 2)}; on average they are "
+            f"{miss}."
         )
 
 
@@ -112,25 +123,38 @@ def track_record(trials: Sequence[Trial], objective: Objective) -> TrackRecord:
         if trial.proposal.judged is not None:
             judged.append((trial.proposal.judged.mean, measured))
     misses = [predicted - measured for predicted, measured in pairs if math.isfinite(predicted - measured)]
+    found, judge_found = (_correlation(each, objective.sign) for each in (pairs, judged))
     return TrackRecord(
         count=len(pairs),
-        correlation=_shrunk_correlation(pairs, objective.sign, _PRIOR_CORRELATION),
-        judge_correlation=_shrunk_correlation(judged, objective.sign, _PRIOR_JUDGE_CORRELATION),
+        correlation=_shrunk(found, len(pairs), _PRIOR_CORRELATION),
+        judged=len(judged),
+        judge_correlation=_shrunk(judge_found, len(judged), _PRIOR_JUDGE_CORRELATION),
         bias=sum(misses) / (len(misses) + _BIAS_PREDICTIONS),
         error=float(np.median(np.abs(misses))) if misses else math.nan,
+        found=found,
+        judge_found=judge_found,
+        mean_miss=float(np.mean(misses)) if misses else math.nan,
     )
 
 
-def _shrunk_correlation(pairs: Sequence[tuple[float, float]], sign: float, usual: float) -> float:
-    """Return the rank correlation of predicted with measured values; a failed trial counts as the worst outcome."""
-    n, prior = len(pairs), usual * _PRIOR_PREDICTIONS
-    if n < 3:  # noqa: PLR2004  # two values are always in some order
-        return usual
+def _correlation(pairs: Sequence[tuple[float, float]], sign: float) -> float:
+    """Return the rank correlation of predicted with measured values; a failed trial counts as the worst outcome.
+
+    nan for fewer than three pairs: two values are always in some order.
+    """
+    if len(pairs) < 3:  # noqa: PLR2004  # see above
+        return math.nan
     losses = [math.inf if math.isnan(measured) else sign * measured for _, measured in pairs]
     first, second = _ranks([sign * predicted for predicted, _ in pairs]), _ranks(losses)
     spread = float(first.std() * second.std())
-    found = float(((first - first.mean()) * (second - second.mean())).mean()) / spread if spread else 0.0
-    return (n * found + prior) / (n + _PRIOR_PREDICTIONS)
+    return float(((first - first.mean()) * (second - second.mean())).mean()) / spread if spread else 0.0
+
+
+def _shrunk(found: float, count: int, usual: float) -> float:
+    """Return a correlation of so many pairs, shrunk to the usual one."""
+    if math.isnan(found):
+        return usual
+    return (count * found + usual * _PRIOR_PREDICTIONS) / (count + _PRIOR_PREDICTIONS)
 
 
 def _ranks(values: Sequence[float]) -> np.ndarray[tuple[int], np.dtype[np.float64]]:

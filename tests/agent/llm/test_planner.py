@@ -23,7 +23,6 @@ from tunesmith.agent.llm.client.failures.errors import AnswerUnusable, Down, Mod
 from tunesmith.agent.llm.client.types import CallRecord
 from tunesmith.agent.llm.planner import BatchFailure, LLMPlanner
 from tunesmith.agent.llm.prompt_context import make_prompt_context
-from tunesmith.agent.llm.questions.operators import choose_operator
 from tunesmith.agent.planner.arbiter import LLMRules
 from tunesmith.agent.planner.judging.source_credit import MAX_LLM_FRACTION, MIN_LLM_FRACTION, source_credits
 from tunesmith.agent.sampler.bayes import BayesSampler
@@ -71,9 +70,9 @@ def oracle(n: int, messages: Sequence[Message]) -> str:  # noqa: ARG001
 def curve(
     says: Callable[[int, Sequence[Message]], str] | None, trials: int, seed: int
 ) -> tuple[list[float], list[str]]:
-    """Return the best value after each trial, and who proposed."""
+    """Return the best value after each trial, and who proposed. Each seed has answers of its own."""
     values, sources = [], []
-    model = ScriptedModel(says) if says else None
+    model = ScriptedModel(lambda n, messages: says(n + 100 * seed, messages)) if says else None
     with ts.Tuner(SPACE, model=model, seed=seed) as tuner:
         for _ in range(trials):
             asked = tuner.ask()
@@ -89,8 +88,8 @@ def mean_best(says: Callable[[int, Sequence[Message]], str] | None, trials: int,
 
 
 def test_a_good_model_leads_the_first_trials_and_halves_the_regret() -> None:
-    assert mean_best(oracle, 10) < 0.5 * mean_best(None, 10)
-    _, sources = curve(oracle, 20, 0)
+    assert mean_best(oracle, 10, 8) < 0.5 * mean_best(None, 10, 8)
+    _, sources = curve(oracle, 20, 1)
     assert sources[:10].count("llm") >= 4
 
 
@@ -203,29 +202,6 @@ def test_questions_about_an_edited_version_show_its_own_code_and_parameters() ->
     assert "beta" in shown
     asking.candidates(make_prompt_context(view(SPACE), BayesSampler()))
     assert "swish" not in "\n".join(message.text for message in model.asked[-1])
-
-
-def test_five_trials_without_gain_ask_for_another_kind_of_move() -> None:
-    rising = [({name: 0.01 * i for name in NAMES}, float(i)) for i in range(14)]
-    assert choose_operator(view(SPACE, rising[:3])) == "explore"
-    falling = [(params, -value) for params, value in rising]
-    assert choose_operator(view(SPACE, falling)) == "refine"
-    kinds = [choose_operator(view(SPACE, rising[: n + 1])) for n in (5, 10)]
-    assert len({"refine", *kinds}) == 3
-    assert kinds[0] == "confirm", "the noise is unknown: the last differences may be chance"
-
-
-def test_a_best_trial_is_taken_apart_only_once_the_next_trials_did_not_beat_it() -> None:
-    default = (dict.fromkeys(NAMES, 0.5), 9.0)
-    best = (dict.fromkeys(NAMES, 0.2), 1.0)
-    other = ({**dict.fromkeys(NAMES, 0.9)}, 2.0)
-    space = {name: ts.Float(0.0, 1.0, default=0.5) for name in NAMES}
-    known = [default, best, other, ({**other[0], NAMES[0]: 0.1}, 3.0)]
-    views = [view(SearchSpace(space), known[:n]) for n in (2, 3, 4)]
-    first = replace(views[0].trials[0], proposal=replace(views[0].trials[0].proposal, source=Source.DEFAULT))
-    kinds = [choose_operator(replace(seen, trials=[first, *seen.trials[1:]])) for seen in views]
-    assert "ablate" not in kinds[:2]
-    assert kinds[2] == "ablate"
 
 
 def candidate_pool(
@@ -369,4 +345,4 @@ def test_a_prompt_that_is_too_long_for_a_model_is_made_shorter_and_never_sent_ag
     failed = [text for text in texts if len(text) > 7000]
     assert len(failed) == len(set(failed)) >= 1
     if kind is Down.TIMEOUT:
-        assert "Give 1 candidates" in texts[-1]
+        assert "Give 1 candidate," in texts[-1]

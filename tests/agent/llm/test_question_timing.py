@@ -16,12 +16,13 @@ from tunesmith.agent.llm.candidate_pool import CandidatePool
 from tunesmith.agent.llm.planner import LLMPlanner
 from tunesmith.agent.llm.prompt_context import make_prompt_context
 from tunesmith.agent.llm.questions.timing import QuestionCost, is_cheap, news, waiting_allowance_s
+from tunesmith.agent.planner.arbiter import LLMRules
 from tunesmith.agent.sampler.bayes import BayesSampler
 from tunesmith.prompts.message import Message
 from tunesmith.prompts.planner_prompts import PromptContext, StudyBrief
 from tunesmith.study.config.budget import Budget, Spent
 from tunesmith.study.space.space import SearchSpace
-from tunesmith.study.trials.trial import FailureKind, Prediction, Trial, TrialState, Usage
+from tunesmith.study.trials.trial import FailureKind, Prediction, Source, Trial, TrialState, Usage
 from tunesmith.study.trials.view import Objective, StudyView
 
 SPACE = SearchSpace({"x": ts.Float(0.0, 1.0)})
@@ -122,7 +123,8 @@ def test_waiting_candidates_are_thought_over_after_every_result_while_a_question
         asks.offer(study([ran(n, 1.0 + 0.1 * n) for n in range(count)]))
     assert len(model.asked) == 5
     assert "not run yet: " in model.asked[-1][-1].text
-    assert "dropped, you did not give it again: " in model.asked[-1][-1].text
+    assert "that did not run were not given again" in model.asked[-1][-1].text
+    assert "dropped, " not in model.asked[-1][-1].text
 
 
 def test_a_candidate_that_runs_is_not_shown_as_one_that_waits() -> None:
@@ -133,6 +135,49 @@ def test_a_candidate_that_runs_is_not_shown_as_one_that_waits() -> None:
     asks.offer(study([*(ran(n, 1.0 + 0.1 * n) for n in range(5)), replace(taken, number=5)]))
     waiting = [line for line in model.asked[-1][-1].text.splitlines() if line.startswith("- not run yet")]
     assert len(waiting) == 3
+
+
+DEFAULT = replace(FLAT[0], proposal=replace(FLAT[0].proposal, source=Source.DEFAULT))
+
+
+@pytest.mark.parametrize(
+    ("options", "seconds", "first", "later"),
+    [
+        ({"rethinks": "always"}, 1.0, "Give 3 starting points", "Give 3 candidates"),
+        ({"rethinks": "always", "slots": 4}, 1.0, "Give 6 starting points", "Give 6 candidates"),
+        ({"rethinks": "always", "count": 1}, 1.0, "Give 1 starting point,", "Give 1 candidate,"),
+        ({}, 600.0, "Give 3 starting points", "Give 3 candidates"),  # an answer is likely to take less than half of it
+        ({}, 0.0, "Give 8 starting points", "Give 4 candidates"),
+        ({"rethinks": "never"}, 600.0, "Give 8 starting points", "Give 4 candidates"),
+    ],
+)
+def test_a_question_asks_for_what_may_start_before_the_next_one_and_two_alternatives(
+    options: dict[str, Any], seconds: float, first: str, later: str
+) -> None:
+    usage = Usage(wall_s=seconds, gpu_s=seconds, cpu_s=seconds)
+    trials = [replace(t, outcome=replace(t.outcome, usage=usage)) for t in (DEFAULT, *FLAT[1:]) if t.outcome]
+    asks, model = pool(**options)
+    asks.offer(study(trials[:1]))
+    again, other = pool(**options)
+    again.offer(study(trials))
+    assert first in model.asked[0][-1].text
+    assert later in other.asked[0][-1].text
+    follows = "before you are asked again" in other.asked[0][-1].text
+    assert follows == (later in ("Give 3 candidates", "Give 6 candidates"))
+
+
+def test_no_question_is_asked_for_a_trial_that_the_sampler_proposes() -> None:
+    def says(n: int, messages: Sequence[Message]) -> str:  # noqa: ARG001
+        return candidates_text([{"x": round(0.9 - 0.011 * n - 0.003 * i, 4)} for i in range(3)])
+
+    model = ScriptedModel(says)
+    with ts.Tuner({"x": ts.Float(0.0, 1.0)}, model=model, rules=LLMRules(rethinks="always", fraction=0.5), trials=9) as tuner:
+        for _ in range(9):
+            asked = tuner.ask()
+            tuner.tell(asked, abs(asked.params["x"] - 0.2))
+        own = sum(t.proposal.source in (Source.LLM, Source.FALLBACK) for t in tuner.trials)
+    assert 0 < own < 9
+    assert len(model.asked) == own
 
 
 def test_a_model_that_earned_little_is_asked_only_when_candidates_run_out() -> None:

@@ -166,6 +166,19 @@ def test_the_order_of_the_side_that_proved_right_counts(
     assert chooses.choose(known).params["x"] == first
 
 
+def test_a_model_learns_why_its_first_candidate_was_passed_over() -> None:
+    known = view_of([*NINE.trials, *predicted_trials(range(8, 0, -1), range(8))])
+    chooses, model = arbiter(lambda n, m: answer(0.9, 0.8, 0.6), FixedScorer(lambda x: 0.9, gap=lambda x: 20.0 * x))
+    chosen = chooses.choose(known)
+    assert chosen.params["x"] == 0.6
+    ran = replace(own(17, 0.6, -1.0, Source.LLM), proposal=chosen)
+    chooses.choose(view_of([*known.trials, ran]))
+    reason = (
+        "it ran before 2 that you put higher, since the sampler saw more to gain there (it expected 0.6000, of your"
+    )
+    assert f"- #17: measured -1.000; {reason} first 0.9000)" in model.asked[-1][-1].text
+
+
 def test_a_repeat_keeps_the_place_that_the_model_gives_it() -> None:
     confirm = {"kind": "confirm", "base": "#0", "rationale": "lucky?"}
     says = lambda n, m: json.dumps({"candidates": [confirm, {"params": {"x": 0.6, "y": 0.9}}]})  # noqa: E731
@@ -188,6 +201,9 @@ def test_the_track_record_says_how_well_predictions_rank_and_how_far_off_they_ar
     assert found.error == pytest.approx(0.05)
     assert "Of your 8 predictions" in found.text
     assert "too high" in found.text
+    assert "the sampler's for the 8 trials that it judged: -1.00" in found.text
+    unjudged = [replace(t, proposal=replace(t.proposal, judged=None)) for t in predicted_trials(range(8), range(8))]
+    assert "sampler" not in track_record(unjudged, LOSS).text, "it predicted nothing"
     assert track_record([], LOSS).text == ""
     assert track_record([], LOSS).weight == pytest.approx(0.5 / 0.8), "a judge that has shown nothing counts less"
 
@@ -249,14 +265,20 @@ def test_a_region_holds_the_samplers_turns_for_the_trials_that_it_lasts() -> Non
     says = lambda n, m: json.dumps({"candidates": [region, {"params": {"x": 0.05, "y": 0.1}}]})  # noqa: E731
     model = ScriptedModel(says)
     planner = LLMPlanner(model, StudyBrief(name="s", space=SPACE, objectives=(LOSS,)))
-    pool = CandidatePool(planner, context=lambda v, fates: make_prompt_context(v, BayesSampler()))
+    pool = CandidatePool(
+        planner, context=lambda v, f: replace(make_prompt_context(v, BayesSampler()), fates=f), rethinks="always"
+    )
     chooses = Arbiter(
         FixedSampler(0.99), candidate_pool=pool, rules=LLMRules(fraction=0.0), scorer=FixedScorer(lambda x: 0.9)
     )
     trials, found = list(NINE.trials), []
+    pool.prepare(NINE)
     for number in range(9, 12):
         proposal = chooses.choose(view_of(trials))
         found.append((proposal.source, 0.6 <= float(proposal.params["x"]) <= 0.8))  # type: ignore[arg-type]
         made = trial(number, proposal.params, 1.0)
         trials.append(replace(made, proposal=replace(proposal, seed=number)))
     assert found == [(Source.SAMPLER, True), (Source.SAMPLER, True), (Source.SAMPLER, False)]
+    assert len(model.asked) == 1, "nothing is asked for a trial that the sampler proposes"
+    pool.prepare(view_of(trials))
+    assert "region #3 with y=0.25 and x 0.6 to 0.8 left open: all its trials ran" in model.asked[-1][-1].text
