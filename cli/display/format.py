@@ -88,8 +88,14 @@ def state_counts(states: Mapping[TrialState, int]) -> str:
     return " ".join(f"{states[state]} {word}" for state, word in words.items() if states.get(state)) or "none yet"
 
 
-def best_line(
-    best: Winner | None, default: Trial | None, trend: Sequence[float], objective: Objective, *, complete: int
+def best_line(  # noqa: PLR0913  # what is chosen, what it is compared with, and their history
+    best: Winner | None,
+    default: Trial | None,
+    trend: Sequence[float],
+    objective: Objective,
+    *,
+    complete: int,
+    gain: str = "",
 ) -> str:
     """Return the best value, its trial, the trend of the best value and the gain over the default.
 
@@ -99,6 +105,7 @@ def best_line(
         trend: the best values in time.
         objective: the first one.
         complete: number of complete trials.
+        gain: that on fresh runs, with what it is of; that in tuning if left out.
     """
     if best is None:
         return "no trial can be chosen yet: none keeps every bound" if complete else "no complete trial yet"
@@ -107,7 +114,8 @@ def best_line(
     text = f"best {value}  {sparkline(trend)}".rstrip()
     if default and default.number != best.trial.number and objective.metric in default.values:
         tuned = " in tuning" if best.is_confirmed else ""
-        text += f"  gain {gain_over_text(best.value, default.values[objective.metric], objective)} over default{tuned}"
+        gain = gain or f"{gain_over_text(best.value, default.values[objective.metric], objective)}{tuned}"
+        text += f"  gain over default {gain}"
     return text
 
 

@@ -16,6 +16,7 @@ from tunesmith.study.trials.trial import Proposal, Trial, TrialState
 from tunesmith.study.trials.view import Objective
 from tunesmith.study.units import short_number, short_seconds
 from tunesmith.tools.analysis.bounds.infeasibility import broken_bounds
+from tunesmith.tools.analysis.instance_table import value_over_instances
 
 LOG_LINES = 15
 """Lines shown from the end of a failed trial's log."""
@@ -67,8 +68,10 @@ def _line(name: str, text: str) -> str:
 
 
 def _value_text(trial: Trial, metric: str, spec: StudySpec) -> str:
-    objective = "  (objective)" if any(o.metric == metric for o in spec.objectives) else ""
-    return f"{short_number(trial.values[metric])}{objective}"
+    if not any(o.metric == metric for o in spec.objectives):
+        return short_number(trial.values[metric])
+    of = value_over_instances(trial, spec.instance_set)
+    return f"{short_number(trial.values[metric])}  (objective{f': {of}' if of else ''})"
 
 
 def _front_lines(opened: OpenStudy, trial: Trial) -> list[str]:

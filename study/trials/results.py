@@ -15,7 +15,7 @@ from tunesmith.study.space.space import SearchSpace
 from tunesmith.study.trials.replicates.instances import InstanceSet
 from tunesmith.study.trials.replicates.unlisted import unlisted_text
 from tunesmith.study.trials.trial import Source, Trial, TrialState
-from tunesmith.study.trials.view import Constraint, Objective, objective_values
+from tunesmith.study.trials.view import Constraint, Objective, objective_values, run_key
 from tunesmith.study.units import short_number
 
 MAX_RELATIVE_GAIN = 100.0
@@ -151,6 +151,14 @@ def candidates(
     return sorted(able, key=lambda trial: (first.sign * trial.values[first.metric], trial.number))
 
 
+def last_stages(trials: Sequence[Trial]) -> list[Trial]:
+    """Return the trials without those that another of them continued: of a run in stages the last one."""
+    longest: dict[tuple[object, ...], float] = {}
+    for trial in trials:
+        longest[run_key(trial)] = max(longest.get(run_key(trial), 0.0), _fidelity(trial))
+    return [trial for trial in trials if _fidelity(trial) >= longest[run_key(trial)]]
+
+
 def _fidelity(trial: Trial) -> float:
     return math.inf if trial.proposal.fidelity is None else trial.proposal.fidelity
 
@@ -237,9 +245,15 @@ def relative_gain(best: float, default: float, objective: Objective) -> float | 
     return gain if abs(gain) <= MAX_RELATIVE_GAIN else None
 
 
+def percent_text(gain: float) -> str:
+    """Return a gain in percent: "51%", "3.4%", "-0.3%", "1,200%"."""
+    percent = gain * 100
+    return f"{percent:,.0f}%" if abs(percent) >= 10 else f"{percent:.1f}%"  # noqa: PLR2004  # two digits, however large
+
+
 def gain_over_text(best: float, default: float, objective: Objective) -> str:
     """Return the improvement over the default: "51%", or "0.31 in reward" where a fraction says nothing."""
     gain = relative_gain(best, default, objective)
     if gain is not None:
-        return f"{gain:,.0%}"
+        return percent_text(gain)
     return f"{short_number(objective.sign * (default - best))} in {objective.metric}"

@@ -16,6 +16,7 @@ from tunesmith.study.names import did_you_mean
 from tunesmith.study.space import condition as conditions
 from tunesmith.study.space.condition import Condition, ConditionError, Value
 from tunesmith.study.trials.observed.series import series_of
+from tunesmith.study.trials.replicates.instances import InstanceSet
 from tunesmith.study.trials.trial import Source, Trial, TrialState
 from tunesmith.study.trials.view import StudyView
 from tunesmith.study.trials.winner import leaderboard
@@ -23,6 +24,7 @@ from tunesmith.study.units import short_number, short_seconds
 from tunesmith.tools.analysis.confirmation.seed_values import runs_of, seed_values
 from tunesmith.tools.analysis.confirmation.significance import sample
 from tunesmith.tools.analysis.findings.figures import plus_minus
+from tunesmith.tools.analysis.instance_table import value_over_instances
 from tunesmith.tools.llm_tools.context import ToolContext
 from tunesmith.tools.llm_tools.tool import Arguments, StudyTool
 
@@ -111,7 +113,7 @@ def trial_text(context: ToolContext, args: TrialArguments) -> str:
     lines += ["other metrics:", fenced("\n".join(others), "metrics", keep="start")] if others else []
     series = [f"{one_line(found.metric, 60)}: {found.text}" for found in series_of(context.study.curve(args.number))]
     lines += ["series:", fenced("\n".join(series[:MAX_SERIES]), "metrics", keep="start")] if series else []
-    lines += _repetition_lines(trial, view)
+    lines += _repetition_lines(trial, view, context.study.spec.instance_set)
     if trial.outcome:
         usage = trial.outcome.usage
         lines.append(f"took {short_seconds(usage.wall_s)}, {usage.peak_rss_gib:.2f} GiB at the peak")
@@ -138,7 +140,7 @@ _ORIGINS = {
 """What each source of trials means, for people."""
 
 
-def _repetition_lines(trial: Trial, view: StudyView) -> list[str]:
+def _repetition_lines(trial: Trial, view: StudyView, instances: InstanceSet | None) -> list[str]:
     """Return what other runs of the same configuration gave, and mean and spread of all; [] without others.
 
     On instances: what the configuration reached on each.
@@ -147,7 +149,8 @@ def _repetition_lines(trial: Trial, view: StudyView) -> list[str]:
         each = ", ".join(f"{one_line(name, 40)} {short_number(value)}" for name, value in trial.runs.values.items())
         if trial.failure is not None:
             return [f"its runs that completed: {each}"]
-        return [f"its value is that of all instances, estimated from {len(trial.runs.values)}: {each}"]
+        of = value_over_instances(trial, instances)
+        return [f"{f'its value is {of}; its runs' if of else 'its runs'}: {each}"]
     if trial.proposal.instance:
         return [f"it ran on instance {one_line(trial.proposal.instance, 40)}"]
     runs, metric = runs_of(trial, view), view.objectives[0].metric

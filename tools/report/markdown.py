@@ -17,7 +17,7 @@ from tunesmith.tools.analysis.confirmation.replicate_comparison import (
     shrinkages,
 )
 from tunesmith.tools.analysis.failing_instances import failing_lines
-from tunesmith.tools.analysis.findings.figures import ConfigResult, gain_text, plus_minus
+from tunesmith.tools.analysis.findings.figures import ConfigResult, plus_minus
 from tunesmith.tools.analysis.findings.summary import Summary
 from tunesmith.tools.analysis.instance_table import instance_table
 from tunesmith.tools.report import facts
@@ -111,11 +111,11 @@ def _next_steps(report: ReportInput, summary: Summary) -> list[str]:
 
 
 def _gain(candidate: ConfigResult, summary: Summary) -> str:
-    if not summary.best or candidate.number != summary.best.number or summary.gain is None:
+    if not summary.best or candidate.number != summary.best.number or summary.stated is None:
         return ""
     if summary.default is not None and candidate.number == summary.default.number:
         return ""  # it is what gains are measured against
-    return gain_text(summary.gain if summary.confirmed_gain is None else summary.confirmed_gain)
+    return f"{summary.stated.text} {summary.stated.where}"
 
 
 def _label(candidate: ConfigResult, summary: Summary) -> str:

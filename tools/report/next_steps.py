@@ -54,7 +54,7 @@ def _confirmation(report: ReportInput, summary: Summary) -> Iterator[str]:
     versus = summary.versus_default
     if summary.verdict is StudyVerdict.UNCONFIRMED and report.record.spec.confirm is None:
         yield "Add [confirm] with seeds = 5 and run again: the gain has not been confirmed on fresh seeds."
-    elif summary.verdict is StudyVerdict.UNCONFIRMED:
+    elif summary.verdict is StudyVerdict.UNCONFIRMED and not (summary.stated is not None and summary.stated.is_fresh):
         yield f"Run again with more time: the study ended before the gain was confirmed on {summary.fresh}."
     elif summary.verdict is StudyVerdict.WITHIN_NOISE and versus is not None and versus.gain > 0 and summary.best:
         seeds = summary.best.confirmed.count if summary.best.confirmed else 0

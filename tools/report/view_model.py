@@ -9,7 +9,7 @@ from typing import Any
 
 from tunesmith.study.formatting import json_values, render_short
 from tunesmith.study.units import short_number, short_seconds
-from tunesmith.tools.analysis.findings.figures import gain_text, plus_minus, probability_text
+from tunesmith.tools.analysis.findings.figures import plus_minus, probability_text
 from tunesmith.tools.analysis.findings.summary import Summary
 from tunesmith.tools.report import facts
 from tunesmith.tools.report.facts import Row, number_text
@@ -128,14 +128,15 @@ def _gain_tiles(summary: Summary) -> list[Tile]:
     if best and best.confirmed and best.confirmed.margin is not None and not summary.front:
         found.append(Tile(label=f"on {summary.fresh}", value=plus_minus(best.confirmed),
                           note=f"{best.confirmed.count} runs, ± is a 95% interval"))  # fmt: skip
-    if versus and summary.confirmed_gain is not None:
-        found.append(Tile(label="confirmed gain", value=gain_text(summary.confirmed_gain),
-                          note=f"better with probability {probability_text(versus.probability)}"))  # fmt: skip
-    elif summary.gain is not None and not summary.front:
-        found.append(
-            Tile(label="gain while tuning", value=gain_text(summary.gain), note=f"not confirmed on {summary.fresh}")
-        )
-    return found
+    stated = summary.stated
+    if stated is None or summary.front:
+        return found
+    if versus is not None:
+        note = f"better with probability {probability_text(versus.probability)}"
+    else:
+        note = "no interval is known" if stated.is_fresh else f"not confirmed on {summary.fresh}"
+    label = f"gain on {stated.of}" if stated.is_fresh else "gain while tuning"
+    return [*found, Tile(label=label, value=stated.text, note=note)]
 
 
 def _states(summary: Summary) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import sqlite3
 from collections import Counter
@@ -66,6 +67,10 @@ def test_a_study_spends_its_runs_on_races_and_names_the_best_over_instances(tmp_
     status = invoke("status", cwd=folder).stdout
     assert "instances" in status
     assert "18 of 18 runs" in status
+    runs = Counter(r["number"] if r["replicate_of"] is None else r["replicate_of"] for r in found)
+    number, few = min(runs.items(), key=lambda item: item[1])
+    story = invoke("status", "--why", str(number), cwd=folder).stdout
+    assert f"(objective: the mean over 8 instances, estimated from its runs on {few})" in story
 
 
 def test_a_race_goes_on_after_a_kill_where_it_was(tmp_path: Path) -> None:
@@ -121,6 +126,31 @@ def test_equal_values_on_held_out_instances_are_no_repeats_of_one_run(tmp_path: 
     assert "so they are one measurement" not in ended.stdout
     assert "On each of 3 held-out instances it is 0." in ended.stdout
     assert "better than the default, so nothing shows how much that varies" in ended.stdout
+    # The loss is 0.1 at best and 0.9 at the default, on every instance; tuning shows the same.
+    status = invoke("status", cwd=folder).stdout
+    report = (folder / ".tunesmith" / "toy" / "report.md").read_text()
+    stated = re.search(r", gain (\d+%) on held-out instances\)", status)
+    assert stated, status
+    assert f"{stated[1]} better than the default's 0.9000 there" in ended.stdout
+    assert f"{stated[1]} better on held-out instances" in report
+    assert "Run again with more time" not in report
+
+
+def test_a_gain_in_tuning_that_differs_from_that_on_held_out_instances_is_stated_nowhere(tmp_path: Path) -> None:
+    tables = f"{INSTANCES}hold_out = 0.4\n[confirm]\nseeds = 3\n"
+    folder = project(tmp_path / "p", tables=tables, runs=8)
+    instances = load_spec(folder / "study.toml").instance_set
+    assert instances is not None
+    held_out = {int(name) for name in instances.held_out}
+    (folder / "train.py").write_text(
+        f"{SCRIPT.partition('print')[0]}print(f'loss={{abs(x - 0.3) + (1 if fold in {held_out} else 0)}}')\n"
+    )
+    ended = command("run", cwd=folder, timeout_s=240)
+    report = (folder / ".tunesmith" / "toy" / "report.md").read_text()
+    texts = [ended.stdout, invoke("status", cwd=folder).stdout, report]
+    stated = [set(re.findall(r"(\d+)% (?:better|on held)|gain (\d+)%", text)) for text in texts]
+    assert len(stated[0]) == 1, stated
+    assert {"".join(found) for found in stated[0]} == {"".join(found) for found in stated[1] | stated[2]}, stated
 
 
 def test_failures_on_held_out_instances_are_counted(tmp_path: Path) -> None:

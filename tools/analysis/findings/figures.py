@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from tunesmith.study.space.condition import Value
 from tunesmith.study.trials.replicates.mean_interval import margin_text
+from tunesmith.study.trials.results import percent_text
 from tunesmith.tools.analysis.confirmation.significance import Sample
 
 HIDDEN_DATA = "hidden data"
@@ -53,9 +54,7 @@ def runs_text(found: ConfigResult) -> str:
 
 def gain_text(gain: float) -> str:
     """Return a gain as text: "51% better", "0.3% worse", "733% better"."""
-    percent = abs(gain) * 100
-    shown = f"{percent:,.0f}" if percent >= 10 else f"{percent:.1f}"
-    return f"{shown}% {'better' if gain >= 0 else 'worse'}"
+    return f"{percent_text(abs(gain))} {'better' if gain >= 0 else 'worse'}"
 
 
 def plus_minus(found: Sample) -> str:

@@ -10,10 +10,7 @@ from enum import StrEnum
 from tunesmith.study.config.spec import StudySpec
 from tunesmith.study.formatting import count
 from tunesmith.study.space.space import SearchSpace
-from tunesmith.study.trials.results import (
-    MAX_RELATIVE_GAIN,
-    relative_gain,
-)
+from tunesmith.study.trials.results import last_stages, present_trials
 from tunesmith.study.trials.trial import Trial, TrialState
 from tunesmith.study.trials.view import Constraint, Objective
 from tunesmith.study.trials.winner import Winner
@@ -23,11 +20,11 @@ from tunesmith.tools.analysis.confirmation.significance import Difference, Sampl
 from tunesmith.tools.analysis.findings.figures import (
     HIDDEN_DATA,
     ConfigResult,
-    gain_text,
     plus_minus,
     probability_text,
     runs_text,
 )
+from tunesmith.tools.analysis.findings.stated_gain import StatedGain
 
 
 class StudyVerdict(StrEnum):
@@ -54,7 +51,7 @@ class HeadlineData:
     trials: Sequence[Trial]
     left_out: str
     winner: Winner | None
-    gain: float | None
+    stated: StatedGain | None
     versus: Difference | None
     noise: Sample | None
     constraints: tuple[Constraint, ...]
@@ -72,22 +69,6 @@ class HeadlineData:
     def is_hidden(self) -> bool:
         """Whether hidden data made the choice."""
         return self.winner is not None and self.winner.is_hidden
-
-
-def relative_difference(
-    versus: Difference | None, best: ConfigResult | None, default: ConfigResult | None
-) -> tuple[float | None, float | None]:
-    """Return gain and margin as fractions of the default's mean on fresh seeds, ignoring the noise of that mean.
-
-    Both are None around zero, where a fraction says nothing.
-    """
-    if versus is None or best is None or best.confirmed is None or default is None or default.confirmed is None:
-        return None, None
-    mean = default.confirmed.mean
-    size = abs(mean)
-    if not mean or mean * best.confirmed.mean < 0 or abs(versus.gain) > size * MAX_RELATIVE_GAIN:
-        return None, None
-    return versus.gain / size, versus.margin / size
 
 
 def verdict_of(data: HeadlineData) -> StudyVerdict:
@@ -183,24 +164,21 @@ def _default_is_best_line(data: HeadlineData, best: ConfigResult) -> str:
     if data.is_hidden and best.confirmed is not None:
         value = f"{data.objective.metric} {plus_minus(best.confirmed)}"
         return f"On {HIDDEN_DATA} nothing beat the default ({value}) among {_rivals(data)}. Keep the default."
-    others = sum(t.state is TrialState.COMPLETE for t in data.trials) - 1
+    complete = [t for t in present_trials(data.trials, data.space) if t.state is TrialState.COMPLETE]
+    last = last_stages(complete)
     metric = f"{data.objective.metric} {short_number(best.value)}"
-    if others < 1:
+    if len(last) <= 1:
         return f"Only the default has completed: {metric}."
-    counted = f"{others} other complete {'trial' if others == 1 else 'trials'}"
+    counted = count(len(last) - 1, "other complete trial" if len(last) == len(complete) else "other configuration")
     return f"Nothing beat the default ({metric}) in {counted}. Keep the default."
 
 
 def _unconfirmed_line(data: HeadlineData, best: ConfigResult) -> str:
-    against = f"the default's {short_number(data.default.value)}" if data.default else "the default"
-    gain = gain_text(data.gain) if data.gain is not None else _own_gain_text(best, data)
-    value = f"Best: {data.objective.metric} {short_number(best.value)} (trial {best.number}), {gain} than {against}"
-    if best.confirmed is not None and best.confirmed.is_repeated:
-        return f"{value}. {_copies_text(best.confirmed.count, takes_seed=data.takes_seed)}"
-    if best.confirmed is not None and data.default is not None and data.default.confirmed is not None:
-        pairs = paired(best.confirmed, data.default.confirmed)
-        if pairs is not None and pairs.std == 0.0:
-            return f"{value}. {_equal_pairs_text(pairs, data)}"
+    stated = data.stated
+    if stated is not None and stated.is_fresh and best.confirmed is not None:
+        return f"{_fresh_gain_text(stated, data, best)} {_no_spread_text(data, best)}".rstrip()
+    gain = f", {stated.text} than the default's {short_number(stated.default)}" if stated is not None else ""
+    value = f"Best: {data.objective.metric} {short_number(best.value)} (trial {best.number}){gain}"
     caveat = "part of the gain may be noise"
     if data.noise and data.noise.std:
         caveat += f": the default's standard deviation over seeds is {short_number(data.noise.std, 2)}"
@@ -217,11 +195,22 @@ def _unconfirmed_line(data: HeadlineData, best: ConfigResult) -> str:
     return f"{value}. Not confirmed on {data.fresh} yet, so {caveat}."
 
 
-def _own_gain_text(best: ConfigResult, data: HeadlineData) -> str:
-    """Return the gain in the metric's own units, for values around zero: "0.31 better"."""
-    if data.default is None:
-        return "better"
-    return f"{short_number(abs(best.value - data.default.value))} better"
+def _fresh_gain_text(stated: StatedGain, data: HeadlineData, best: ConfigResult) -> str:
+    """Return value and gain on fresh runs that have no interval."""
+    assert best.confirmed is not None  # noqa: S101  # the gain rests on it
+    value = f"Best: {data.objective.metric} {short_number(best.value)} (trial {best.number})"
+    value += f" -> {short_number(best.confirmed.mean)} on {runs_text(best)}"
+    return f"{value}, {stated.text} than the default's {short_number(stated.default)} there."
+
+
+def _no_spread_text(data: HeadlineData, best: ConfigResult) -> str:
+    """Return why a gain on fresh runs has no interval."""
+    if best.confirmed is None or data.default is None or data.default.confirmed is None:
+        return ""
+    if best.confirmed.is_repeated:
+        return _copies_text(best.confirmed.count, takes_seed=data.takes_seed)
+    pairs = paired(best.confirmed, data.default.confirmed)
+    return _equal_pairs_text(pairs, data) if pairs is not None and pairs.std == 0.0 else ""
 
 
 def _equal_pairs_text(gains: Sample, data: HeadlineData) -> str:
@@ -242,12 +231,11 @@ def _copies_text(count: int, *, takes_seed: bool) -> str:
 
 
 def _within_noise_line(data: HeadlineData, best: ConfigResult) -> str:
-    gain, margin = relative_difference(data.versus, best, data.default)
-    on = runs_text(best)
-    if gain is None or margin is None:
-        shown = f"{data.versus.gain:+.3g} ± {data.versus.margin:.2g}" if data.versus else ""
+    stated, versus, on = data.stated, data.versus, runs_text(best)
+    if versus is None or stated is None or stated.fraction is None:
+        shown = f"{versus.gain:+.3g} ± {versus.margin:.2g}" if versus else ""
     else:
-        shown = f"{gain * 100:+.1f}% ± {margin * 100:.1f}%"
+        shown = f"{stated.fraction:+.1%} ± {versus.margin / abs(stated.default):.1%}"
     return (
         f"Nothing beat the default beyond noise (best candidate, trial {best.number}: {shown} on {on})."
         " Keep the default."
@@ -257,8 +245,7 @@ def _within_noise_line(data: HeadlineData, best: ConfigResult) -> str:
 def _confirmed_line(data: HeadlineData, best: ConfigResult) -> str:
     if best.confirmed is None or data.default is None or data.default.confirmed is None or data.versus is None:
         return _unconfirmed_line(data, best)
-    gain, _ = relative_difference(data.versus, best, data.default)
-    better = gain_text(gain) if gain is not None else f"{short_number(data.versus.gain)} better"
+    better = data.stated.text if data.stated is not None else f"{short_number(data.versus.gain)} better"
     return (
         f"Best: {data.objective.metric} {short_number(best.value)} -> {plus_minus(best.confirmed)} (95%) "
         f"on {runs_text(best)} (default {plus_minus(data.default.confirmed)}; "
@@ -272,11 +259,8 @@ def _hidden_line(data: HeadlineData, best: ConfigResult) -> str:
     value = f"Best on {HIDDEN_DATA}: {data.objective.metric} {plus_minus(best.confirmed)} (trial {best.number}, "
     value += f"{short_number(best.value)} in the search)"
     default = data.default.confirmed if data.default is not None else None
-    if default is not None:
-        gain = relative_gain(best.confirmed.mean, default.mean, data.objective)
-        ahead = data.objective.sign * (default.mean - best.confirmed.mean)
-        text = gain_text(gain) if gain is not None else f"{short_number(ahead)} better"
-        value += f", {text} than the default's {plus_minus(default)} there"
+    if default is not None and data.stated is not None:
+        value += f", {data.stated.text} than the default's {plus_minus(default)} there"
     if best.confirmed.count > 1:
         return f"{value}. It was chosen among {_rivals(data)}."
     noise = "[confirm] seeds would show the noise" if data.takes_seed else "their noise is not known"

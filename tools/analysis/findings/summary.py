@@ -34,11 +34,11 @@ from tunesmith.tools.analysis.findings.headline import (
     HeadlineData,
     StudyVerdict,
     headline,
-    relative_difference,
     verdict_of,
     with_left_out,
     with_taken,
 )
+from tunesmith.tools.analysis.findings.stated_gain import StatedGain, stated_gain
 from tunesmith.tools.analysis.findings.tradeoff import CheaperChoice, shown_choices
 from tunesmith.tools.analysis.importance import Importance, importance
 
@@ -59,7 +59,7 @@ class Summary:
         gain: gain of the best over the default in tuning, as a fraction of the default's size; None without a default
             or around zero.
         versus_default: best against default on fresh seeds; None unless both ran on two seeds or more.
-        confirmed_gain: versus_default.gain as a fraction of the size of the default's mean.
+        stated: the one gain that is stated, with what it is of; None without a default.
         noise: the default's values on tuning seeds, which show the noise; None for fewer than two.
         replicated: every configuration that ran on fresh seeds, best tuning value first.
         front: the Pareto front of a study with several objectives; empty for one.
@@ -78,7 +78,7 @@ class Summary:
     default: ConfigResult | None = None
     gain: float | None = None
     versus_default: Difference | None = None
-    confirmed_gain: float | None = None
+    stated: StatedGain | None = None
     noise: Sample | None = None
     replicated: tuple[ConfigResult, ...] = ()
     front: tuple[ConfigResult, ...] = ()
@@ -95,6 +95,11 @@ class Summary:
     def objective(self) -> Objective:
         """The first objective."""
         return self.objectives[0]
+
+    @property
+    def confirmed_gain(self) -> float | None:
+        """The gain on fresh runs or hidden data as a fraction of the size of the default's mean there."""
+        return self.stated.fraction if self.stated is not None and self.stated.is_fresh else None
 
     @property
     def important(self) -> tuple[str, ...]:
@@ -122,6 +127,8 @@ def summarize(record: StudyRecord, trials: Sequence[Trial]) -> Summary:
         else _versus(best, default, objectives[0])
     )
     noise = _noise(trials, default_run, objectives[0])
+    is_confirmed = chosen is not None and (chosen.is_confirmed or chosen.is_hidden)
+    stated = stated_gain(best, default, objectives[0], versus, is_confirmed=is_confirmed)
     data = HeadlineData(
         objectives=objectives,
         best=best,
@@ -130,7 +137,7 @@ def summarize(record: StudyRecord, trials: Sequence[Trial]) -> Summary:
         trials=[t for t in everything if t.counts and not t.is_replicate] or everything,
         left_out=left_out_text(left_out_count(everything, record.spec.space), everything, record.spec.instance_set),
         winner=chosen,
-        gain=relative_gain(best.value, default.value, objectives[0]) if best and default else None,
+        stated=stated,
         versus=versus,
         noise=noise,
         constraints=constraints,
@@ -149,9 +156,9 @@ def summarize(record: StudyRecord, trials: Sequence[Trial]) -> Summary:
         left_out=data.left_out,
         fresh=data.fresh,
         default=default,
-        gain=data.gain,
+        gain=relative_gain(best.value, default.value, objectives[0]) if best and default else None,
         versus_default=versus,
-        confirmed_gain=relative_difference(versus, best, default)[0],
+        stated=stated,
         noise=noise,
         replicated=_replicated(ranked, objectives[0], replicates),
         front=data.front,
