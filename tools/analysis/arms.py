@@ -184,13 +184,15 @@ def _lines(
     total, best = sum(r.trials for r in records), min(r.best for r in records)
     allowed = [arm for arm in range(len(records)) if arm not in barred] or list(range(len(records)))
     following = allowed[arm_by_bound([records[arm] for arm in allowed])]
+    first = next((arm for arm in allowed if not records[arm].trials), following)
+    untried = "" if records[first].values else render_short(values[first])
     for arm, (record, value) in enumerate(zip(records, values, strict=True)):
         if arm in barred:
             why = _why_barred(record, best)
         elif not record.values and arm in breaking:
             why = "no trial keeps every bound"
         else:
-            why = _why(record, best, is_next=arm == following)
+            why = _why(record, best, is_next=arm == following, untried=untried)
         reached = sign * record.best if record.values else None
         yield ArmLine(value, record.trials, reached, record.trials / total, why)
 
@@ -202,7 +204,8 @@ def _why_barred(record: ArmRecord, best: float) -> str:
     return f"{head if record.values else 'no trial has a value'}; a pin or veto excludes it from further trials"
 
 
-def _why(record: ArmRecord, best: float, *, is_next: bool) -> str:
+def _why(record: ArmRecord, best: float, *, is_next: bool, untried: str) -> str:
+    """Return why an arm gets trials or not; `untried` is one without a value that runs before it; "" for none."""
     if not record.trials:
         return "no trial yet"
     if not record.values:
@@ -215,4 +218,4 @@ def _why(record: ArmRecord, best: float, *, is_next: bool) -> str:
         return f"{gap}; has the best bound, so it is tried again when the search stalls"
     if rising:
         return f"{gap}{rising}"
-    return f"{gap}; another arm has a better bound"
+    return f"{gap}; {f'{untried} comes first, which has no value yet' if untried else 'another arm has a better bound'}"

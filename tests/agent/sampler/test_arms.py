@@ -165,10 +165,15 @@ def test_people_see_a_line_for_each_arm(maximize: bool) -> None:
     minus = "-" if maximize else ""
     assert lines == [
         f"svm: 2 trials (50%), best {minus}0.2000, holds the best value, still rising",
-        f"knn: 1 trial (25%), best {minus}0.5000, 0.30 behind the best; another arm has a better bound",
+        f"knn: 1 trial (25%), best {minus}0.5000, 0.30 behind the best; mlp comes first, which has no value yet",
         "forest: 1 trial (25%), no trial has a value yet",
         "mlp: 0 trials (0%), no trial yet",
     ]
+    failed = view(SPACE, [*history, *((MODES[name], FailureKind.OOM) for name in ("forest", "mlp"))], maximize=maximize)
+    assert "forest comes first, which has no value yet" in arm_lines(failed, failed.trials)[1].text
+    known = view(SPACE, [*history, *((MODES[name], 0.4 * sign) for name in ("forest", "mlp"))], maximize=maximize)
+    lines = [line.text for line in arm_lines(known, known.trials)]
+    assert [line for line in lines if "knn" in line][0].endswith("0.30 behind the best; another arm has a better bound")
 
 
 def test_an_arm_whose_trials_break_a_bound_has_no_best() -> None:
