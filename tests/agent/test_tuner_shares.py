@@ -13,6 +13,7 @@ import pytest
 from fakes.projects import invoke
 
 import tunesmith as ts
+from tunesmith.agent.loop.notices.unread import unread_parameters
 from tunesmith.agent.planner.steering import apply_steering
 from tunesmith.agent.sampler.bayes import BayesSampler
 from tunesmith.study.commands import Bounds
@@ -179,6 +180,19 @@ def test_one_share_of_a_mixture_need_not_be_in_the_command() -> None:
 
     assert unused("train.py {mix.a} {mix.b}") == []
     assert unused("train.py {mix.a}") == ["mix.b", "mix.c"]
+
+
+@pytest.mark.parametrize(
+    ("command", "advice"),
+    [
+        ("train.py {mix.a}", 'add {mix.b} to the command, or remove "b" from `of` in [space].mix'),
+        ("train.py", "add {mix.a} to the command, or remove mix from [space]"),
+    ],
+)
+def test_a_share_that_reaches_no_trial_is_removed_from_its_mixture(tmp_path: Path, command: str, advice: str) -> None:
+    space = {"mix": {"type": "shares", "of": ["a", "b", "c"]}}
+    spec = parse_spec({"study": {"name": "s", "metric": "loss"}, "run": {"command": command}, "space": space})
+    assert unread_parameters(spec, tmp_path)[0].endswith(advice)
 
 
 def test_bounds_of_a_mixture_are_words() -> None:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from tunesmith.study.config.spec import StudySpec
+from tunesmith.study.space.mixtures.rows import names_of
 from tunesmith.tools.checks.study_checks import unused_parameters
 
 _READERS = (b"tunesmith", b"TUNESMITH_PARAMS")
@@ -32,8 +33,19 @@ def unread_parameters(spec: StudySpec, project: Path) -> list[str]:
     return [
         f"{', '.join(unused)} {'reaches' if one else 'reach'} no trial: {'it is' if one else 'they are'} not in the "
         "command, [run.files] or [run.env], and no file of the project calls tunesmith.params(); add "
-        f"{{{unused[0]}}} to the command, or remove it from [space]"
+        f"{{{unused[0]}}} to the command, or {_removal(unused, spec)}"
     ]
+
+
+def _removal(unused: Sequence[str], spec: StudySpec) -> str:
+    """Return how the first parameter is taken out of the study: a share is a name in the list of its mixture."""
+    for mixture, shares in spec.space.mixtures.items():
+        by_share = dict(zip(names_of(mixture, shares), shares.of, strict=True))
+        if unused[0] in by_share and not by_share.keys() <= set(unused):
+            return f'remove "{by_share[unused[0]]}" from `of` in [space].{mixture}'
+        if unused[0] in by_share:
+            return f"remove {mixture} from [space]"
+    return "remove it from [space]"
 
 
 def _scripts(project: Path) -> Iterator[Path]:
