@@ -153,7 +153,8 @@ class Loop:
         for study in run.recorder.earlier:
             run.announcer.note(f"learns from {study.name}, {len(study.trials)} trials")
         run.recorder.record_variant(run.root)
-        if changed := changed_files_text(run.trials(), run.evaluator.snapshot):
+        history, study_id = run.recorder.history, run.recorder.study_id
+        if changed := changed_files_text(run.trials(), run.evaluator.snapshot, history, study_id):
             run.announcer.note(changed)
         run.record_deadline()
 

@@ -145,6 +145,8 @@ def test_an_exhausted_space_ends_the_study_and_says_so(tmp_path: Path) -> None:
     printed = events(invoke("run", "--json", cwd=project).stdout)
     assert printed[-1]["by"] == "exhausted"
     assert len(proposals(project)) == 8
+    again = invoke("run", cwd=project).stdout.replace("\n", " ")
+    assert "Nothing was started. Every configuration was tried. For more, widen a range in [space]." in again
 
 
 def test_a_deadline_stops_what_runs(tmp_path: Path) -> None:
@@ -342,6 +344,36 @@ def test_files_that_no_run_reads_do_not_count_as_changed(tmp_path: Path) -> None
     done = invoke("run", "--trials", "2", cwd=project)
     assert done.returncode == 0
     assert "files changed" not in done.stdout
+
+
+def test_files_that_trials_write_into_the_project_do_not_count_as_changed_and_others_do(tmp_path: Path) -> None:
+    project = make_project(tmp_path / "p", trials=1)
+    writes = "for name in ('train.log', 'rows.csv', 'logs/out.txt'):\n    open(f'{P}/{name}', 'a').write(f'{x}\\n')\n"
+    writes += "open(f'{P}/best.json', 'w').write(repr(x))\n"
+    (project / "train.py").write_text(f"{SCRIPT}\nP = {str(project)!r}\n{writes}", encoding="utf-8")
+    (project / "logs").mkdir()
+    for name in ("train.log", "data.csv", "notes.log", "logs/out.txt"):
+        (project / name).write_text("before\n", encoding="utf-8")
+    for trials in ("1", "2", "3", "4"):
+        done = invoke("run", "--trials", trials, cwd=project)
+        assert done.returncode == 0, done.stderr
+        assert "files changed" not in done.stdout
+    for name in ("data.csv", "notes.log", "rows.csv"):
+        with (project / name).open("a", encoding="utf-8") as file:
+            file.write("more\n")
+    done = invoke("run", "--trials", "5", cwd=project)
+    assert "earlier trials ran with the old ones: data.csv, notes.log, rows.csv\n" in done.stdout
+
+
+def test_a_file_that_is_linked_and_was_replaced_is_named(tmp_path: Path) -> None:
+    project = make_project(tmp_path / "p", trials=1)
+    for name in ("data.bin", "old.bin", "same.bin"):
+        (project / name).write_bytes(bytes(2**20 + 1))
+    invoke("run", cwd=project)
+    (project / "data.bin").write_bytes(bytes(2**20 + 2))
+    (project / "old.bin").unlink()
+    done = invoke("run", "--trials", "2", cwd=project)
+    assert "earlier trials ran with the old ones: data.bin, old.bin\n" in done.stdout
 
 
 def test_a_study_learns_from_an_earlier_one_and_refuses_one_that_is_not_there(tmp_path: Path) -> None:
