@@ -208,8 +208,8 @@ class CodeSearch:
         return notes
 
     def space_of(self, code: str) -> SearchSpace:
-        """Return the parameters of trials with an edited version."""
-        return variant_space(self._versions.by_id[code], self._spec)
+        """Return the parameters of trials with a version; "" is the user's own code."""
+        return variant_space(self._versions.by_id[code], self._spec) if code else self._spec.space
 
     def changed_files(self, code: str, params: Mapping[str, Value]) -> tuple[dict[str, str], str]:
         """Return the files of an edited version that differ from the project (path to text), and its command.

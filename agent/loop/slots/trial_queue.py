@@ -294,7 +294,7 @@ class TrialQueue:
         try:
             return apply_steering(proposal, edited, self.steering, BayesSampler())
         except SpaceExhausted as nothing:
-            self._note_once(f"no trial of {short_id(proposal.code)}: {nothing}")
+            self._note_once(f"no trial of {short_id(proposal.code) or 'your own code'}: {nothing}")
             return None
 
     def _tuned(self, view: StudyView) -> tuple[str, StudyView]:
