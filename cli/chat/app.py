@@ -175,7 +175,7 @@ class Chat:
             return (
                 f"{look.name} has not run yet. Ask anything, or start it with /run; see /help.{others and f' {others}'}"
             )
-        ended = ending_text(look.record.ended_by) if look.record.ended_by else "its process died"
+        ended = ending_text(look.record.ended_by, look.record.spec) if look.record.ended_by else "its process died"
         state = "is running" if look.is_running else f"is not running, {ended}"
         metric = look.view.objectives[0].metric
         best = f", best {short_number(look.best.values[metric])}" if look.best is not None else ""

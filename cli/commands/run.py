@@ -92,7 +92,7 @@ def _print_end(database: Path, ended: Ended) -> None:
     from tunesmith.cli.display.format import short_path
     from tunesmith.cli.session.report_files import page_problem, write_report_files
     from tunesmith.tools.analysis.broken_environment import last_of_study, pause_lines
-    from tunesmith.tools.analysis.run_state import nothing_started_text
+    from tunesmith.tools.analysis.run_state import EXHAUSTED, exhausted_text, nothing_started_text
     from tunesmith.tools.report import report_input
 
     with History.open(database) as history:
@@ -105,9 +105,10 @@ def _print_end(database: Path, ended: Ended) -> None:
         lines.append(f"Report: {written}" + (f" ({page_problem()})" if page_problem() else ""))
     if ended.pause_reason and last is not None:
         lines += ["", f"{ended.pause_reason[:1].upper()}{ended.pause_reason[1:]}", *pause_lines(last)]
-    if not ended.finished:
-        idle = nothing_started_text(ended.by, ended.budget, ended.record.spent)
-        lines += ["", idle] if idle else []
+    idle = "" if ended.finished else nothing_started_text(ended.by, record.spec, ended.budget, ended.record.spent)
+    if ended.finished and ended.by == EXHAUSTED:
+        idle = exhausted_text(record.spec)
+    lines += ["", idle] if idle else []
     if ended.by == "interrupted":
         lines.append("Interrupted. Run the same command again to resume.")
     show("\n".join(["", *(wrap_for_terminal(line) for line in lines)]))

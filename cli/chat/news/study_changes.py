@@ -97,11 +97,13 @@ class StudyChanges:
         ended, self._running = self._running and not look.is_running, look.is_running
         if not ended:
             return []
-        by = look.record.ended_by if look.record is not None else ""
+        record = look.record
+        by = record.ended_by if record is not None else ""
         last = last_of_study(look.view.set_aside) if by == FAILURES else None
         if last is not None:
             return [pause_reason([last]), *pause_lines(last)]
-        return [f"the run has ended: {ending_text(by) if by else 'its process died; /run resumes it'}"]
+        ended_by = ending_text(by, record.spec) if record is not None and by else "its process died; /run resumes it"
+        return [f"the run has ended: {ended_by}"]
 
 
 def _finished_text(finished: int, failed: int) -> str:

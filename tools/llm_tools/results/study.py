@@ -150,7 +150,7 @@ def _state_text(context: ToolContext, ended_by: str | None) -> str:
         return paused if last is None else f"{paused}:\n{fenced(one_line(pause_reason([last]), 600), 'log')}"
     if not ended_by:
         return "not running (its process is gone; the next run resumes it)"
-    return f"not running ({ending_text(ended_by)})"
+    return f"not running ({ending_text(ended_by, context.study.spec)})"
 
 
 STUDY = StudyTool("study", NoArguments, study_text)

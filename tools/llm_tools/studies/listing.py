@@ -47,7 +47,7 @@ def _record_text(history: History, record: StudyRecord, folder: Path) -> str:
     best = incumbent(trials, record.spec)
     metric = record.spec.objectives[0].metric
     value = f", best {metric} {short_number(best.values[metric])} (#{best.number})" if best is not None else ""
-    ended = ending_text(record.ended_by) if record.ended_by else "not running"
+    ended = ending_text(record.ended_by, record.spec) if record.ended_by else "not running"
     state = "running" if Inbox(folder).has_running_loop() else ended
     return f"{count(len(trials), 'trial')}{value}; {state}"
 
