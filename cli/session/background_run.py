@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import threading
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -38,15 +40,18 @@ class BackgroundRuns:
         self._history = history
         self._folder = folder
 
-    def start(self) -> str:
+    def start(self, *, further: int | None = None) -> str:
         """Start or resume the study; return a sentence about its state.
+
+        Args:
+            further: number of further trials; as many as the study's budget allows if left out.
 
         Raises:
             ToolRefused: the run could not start; the message is that of the command.
         """
         self._folder.mkdir(parents=True, exist_ok=True)
         errors = self._folder / "run.err"
-        process = self._launch(errors)
+        process = self._launch(errors, [] if further is None else ["--trials", f"+{further}"])
         inbox = Inbox(self._folder)
         until = time.monotonic() + START_TIMEOUT_S
         while time.monotonic() < until:
@@ -59,6 +64,8 @@ class BackgroundRuns:
             if inbox.has_running_loop():
                 break
             time.sleep(POLL_INTERVAL_S)
+        # Without it, a run that ends during a long chat would stay as a defunct process.
+        threading.Thread(target=process.wait, daemon=True).start()
         return f"running in the background (process {process.pid}); it continues when this session ends"
 
     def take_in(self, request: ImportRequest) -> None:
@@ -81,11 +88,11 @@ class BackgroundRuns:
         if done.returncode:
             raise ToolRefused(done.stderr.strip() or f"the import ended with exit status {done.returncode}")
 
-    def _launch(self, errors: Path) -> subprocess.Popen[bytes]:
+    def _launch(self, errors: Path, options: Sequence[str]) -> subprocess.Popen[bytes]:
         words = ["-m", "tunesmith.cli.main", "run", str(self._study), "--history", str(self._history), "--json"]
         with (self._folder / EVENTS_FILE).open("ab") as out, errors.open("wb") as err:
             return subprocess.Popen(
-                [sys.executable, *words],
+                [sys.executable, *words, *options],
                 cwd=self._study.parent,
                 stdin=subprocess.DEVNULL,
                 stdout=out,

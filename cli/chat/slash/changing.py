@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 from tunesmith.cli.chat.slash.calling import call_tool, loaded_study
 from tunesmith.cli.chat.slash.parsing import json_value, named_values
 from tunesmith.cli.session.study_session import StudySession
@@ -10,6 +12,7 @@ from tunesmith.study.errors import ToolRefused
 from tunesmith.study.formatting import count
 from tunesmith.study.trials.numbers import parse_numbers
 from tunesmith.study.units import short_seconds
+from tunesmith.tools.analysis.run_state import used_up
 from tunesmith.tools.llm_tools.script.check import CHECK, check_text
 from tunesmith.tools.llm_tools.steering import (
     BOUNDS,
@@ -26,14 +29,24 @@ from tunesmith.tools.llm_tools.steering import (
 from tunesmith.tools.llm_tools.studies.listing import STUDIES, THIS_ONE
 
 
-def run(session: StudySession, _: str) -> str:
-    """Start or resume the study."""
+def run(session: StudySession, rest: str) -> str:
+    """Start or resume the study: `/run`; or run that many further trials, whatever its budget says: `/run 5`."""
+    further = json_value(rest.removeprefix("+")) if rest else None
+    if further is not None and (not isinstance(further, int) or isinstance(further, bool) or further < 1):
+        raise ToolRefused(f"{rest!r} is not valid here; give a number of further trials, for example /run 5")
     loaded = loaded_study(session)
     if loaded.context.control is not None and loaded.context.control.is_running():
-        raise ToolRefused("the study is already running; /status shows it")
+        raise ToolRefused("the study is already running; /status shows it, and /budget trials 60 lets it run to 60")
     if loaded.runs is None:
         raise ToolRefused(f"{loaded.spec.study.name} has no study file in this folder, so it cannot run")
-    return loaded.runs.start()
+    record = loaded.reader.record()
+    # Asked before it starts: what it has left to do, such as a confirmation, may be over at once.
+    name, used = used_up(loaded.spec.budget.starting_at(time.time()), record.spent) if record else ("", "")
+    state = loaded.runs.start(further=further)
+    if not used or (name == "trials" and further is not None):
+        return state
+    more = "/run 5 runs five more" if name == "trials" else f"/budget {name} NUMBER raises that limit"
+    return f"{state}; {used}, so it tries nothing new: {more}"
 
 
 def switch(session: StudySession, rest: str) -> str:

@@ -57,7 +57,7 @@ COMMANDS: Mapping[str, Slash] = {
     "compare": Slash("N M ...", "what differs between trials, and which is better against noise", reading.compare),
     "report": Slash("", "write report.html and report.md", reading.report),
     "plot": Slash("[N | PARAMETER]", "values over trials, a trial's curve, or values over a parameter", reading.plot),
-    "run": Slash("", "start or resume the study in the background", changing.run),
+    "run": Slash("[N]", "start or resume the study in the background; with N that many further trials", changing.run),
     "stop": Slash("[now | N]", "stop after the running trials, at once with now, or stop trial N", changing.stop),
     "pause": Slash("", "start no new trials", through(PAUSE)),
     "resume": Slash("", "start new trials again", through(RESUME)),

@@ -6,13 +6,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from fakes.projects import make_project
+from fakes.projects import invoke, make_project
 from fakes.studies import complete, make_spec, proposal
+from fakes.trials import wait_until
 
 from tunesmith.cli.chat.slash.commands import run_slash
 from tunesmith.cli.session.study_session import StudySession
 from tunesmith.history.write import Recorder
 from tunesmith.study.errors import SpecError, ToolRefused
+from tunesmith.tools.control.inbox import Inbox
 
 WAITS = "this will be done when it next runs"
 
@@ -52,6 +54,8 @@ def session(tmp_path: Path) -> Iterator[StudySession]:
         ("/confirm 3", "there is no trial 3"),
         ("/forget 0-4", "no trial"),
         ("/stop 3", "not running"),
+        ("/run 0", "give a number of further trials, for example /run 5"),
+        ("/run all", "give a number of further trials, for example /run 5"),
         ("/log", "give a trial's number"),
         ("/log x", "give a trial's number"),
         ("/log 3", "there is no trial 3"),
@@ -133,4 +137,22 @@ def test_switch_turns_to_a_study_with_or_without_a_file_and_back(tmp_path: Path)
     assert run_slash("/switch toy", session).startswith("now about toy")
     loaded = session.loaded()
     assert loaded is not None
+    loaded.reader.close()
+
+
+def test_run_says_that_the_trials_are_used_up_and_runs_as_many_more_as_are_asked_for(tmp_path: Path) -> None:
+    project = make_project(tmp_path / "p", trials=2)
+    assert invoke("run", cwd=project).returncode == 0
+    session = StudySession(project, None, by="test")
+    loaded = session.loaded()
+    assert loaded is not None
+    assert run_slash("/run", session).endswith(
+        "; 2 of 2 trials are used, so it tries nothing new: /run 5 runs five more"
+    )
+    assert loaded.context.folder is not None
+    inbox = Inbox(loaded.context.folder)
+    wait_until(lambda: not inbox.has_running_loop())
+    assert "used" not in run_slash("/run 2", session)
+    wait_until(lambda: sum(t.state.is_finished for t in loaded.reader.view().trials) == 4)
+    wait_until(lambda: not inbox.has_running_loop())
     loaded.reader.close()

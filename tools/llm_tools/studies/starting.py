@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -11,6 +12,7 @@ from tunesmith.evaluator.preview.dry_run import DEFAULT_SECONDS
 from tunesmith.prompts.untrusted import fenced
 from tunesmith.study.errors import InputError, ToolRefused
 from tunesmith.study.trials.trial import TrialState
+from tunesmith.tools.analysis.run_state import used_up
 from tunesmith.tools.checks.finding import finding_lines, has_problem
 from tunesmith.tools.llm_tools.approvals.study_table import run_lines
 from tunesmith.tools.llm_tools.context import ToolContext
@@ -42,7 +44,10 @@ def start(context: ToolContext, args: StartArguments) -> str:
     if context.control is not None and context.control.is_running():
         raise ToolRefused("the study is already running")
     tried_first = _dry_run(context) if args.check and is_untried(context) else _Tried("")
-    return tried_first.text if tried_first.is_hopeless else f"{context.start()}{tried_first.text}"
+    record = context.study.record()
+    _, used = used_up(context.study.spec.budget.starting_at(time.time()), record.spent) if record else ("", "")
+    note = f"; {used}, so it tries nothing new until that limit is raised" if used else ""
+    return tried_first.text if tried_first.is_hopeless else f"{context.start()}{note}{tried_first.text}"
 
 
 def is_untried(context: ToolContext) -> bool:
