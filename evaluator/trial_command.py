@@ -76,8 +76,7 @@ class TrialCommand:
         values = self.values(study, trial)
         inherited = without_secrets(os.environ) if is_sandboxed else os.environ
         environment = self._environment(inherited, filled_environment(study, values), slot, values)
-        if self.is_training and not is_sandboxed:
-            # In the sandbox, which shows no other folder of the study, Tunesmith's own package is mounted.
+        if self.is_training:
             environment = with_report_package(environment, _study_folder(workspace.folder))
         if self.is_training and is_profiled(study):
             environment = with_profiler(environment, workspace.profile)

@@ -120,6 +120,33 @@ def first_runs(trials: Sequence[Trial]) -> Mapping[str, Trial]:
     return found
 
 
+def test_the_model_may_ask_for_a_trial_of_the_users_own_code_in_its_answer_about_edits(tmp_path: Path) -> None:
+    own = {"version": None, "params": {"x": 0.111}, "rationale": "is it the code at all?", "predicted": 1.0}
+    asked = message(json.dumps({"ideas": [], "joins": [], "trials": [own]}))
+    with serving(Scripted([edit_reply(*GOOD)], before=[asked])) as server:
+        run(project(tmp_path / "p", server.base_url, trials=6))
+    trials, _ = outcome(tmp_path / "p")
+    assert next(t.proposal.code for t in trials if t.params["x"] == 0.111) == ""
+    assert len(trials) == 6
+
+
+def test_edited_code_reports_from_an_environment_without_tunesmith_as_the_users_own_code_does(tmp_path: Path) -> None:
+    script = SCRIPT.replace("import random", "import tunesmith\nimport random").replace(
+        'print(f"step={step} loss={penalty + bias + noise}")', "tunesmith.report(loss=penalty + bias + noise, step=step)"
+    )
+    with serving(Scripted([edit_reply(*GOOD)])) as server:
+        folder = project(tmp_path / "p", server.base_url, trials=4, script=script)
+        study = (folder / "study.toml").read_text(encoding="utf-8")
+        # With -S and without a PYTHONPATH of ours, Python finds nothing that is installed.
+        study = study.replace(" -I -S ", " -S ").replace("parallel = 1", 'parallel = 1\nenv = { PYTHONPATH = "" }')
+        (folder / "study.toml").write_text(study, encoding="utf-8")
+        run(folder)
+    trials, _ = outcome(folder)
+    edited = [t for t in trials if t.proposal.code]
+    assert edited
+    assert [t.failure.reason for t in trials if t.failure] == []
+
+
 def test_good_edits_win_and_bad_ones_cost_nothing(tmp_path: Path) -> None:
     bad = [
         edit_reply("bias = 1.5", "bias = 0.5"),  # matches nowhere
