@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
-from tunesmith.prompts.trial_rows import FULL_ROWS, trial_table
+from tunesmith.prompts.trial_rows import LEADING_ROWS, trial_table
 from tunesmith.prompts.untrusted import fenced
 from tunesmith.study.formatting import one_line, render_parameter, render_shares
 from tunesmith.study.space.mixtures.shares import Shares
@@ -23,8 +23,8 @@ from tunesmith.study.trials.winner import leaderboard
 CHARS_PER_TOKEN = 3.0
 """Characters per token of a table of numbers. Prose has more, so estimates with this value are upper bounds."""
 
-_TABLE_SIZES = ((10, 12, 12), (8, 10, 8), (6, 8, 5), (5, 5, 3), (3, 3, 0), (2, 2, 0))
-"""Numbers of (best, latest, other) trials in the table; the first size that fits the limit is used."""
+_TABLE_SIZES = ((10, 12, 12, 24), (8, 10, 8, 24), (6, 8, 5, 16), (5, 5, 3, 12), (3, 3, 0, 6), (2, 2, 0, 0))
+"""Numbers of (best, latest, other, cited) trials in the table; the first size that fits the limit is used."""
 
 _LONG_LOG_TAIL = 500
 _SHORT_LOG_TAIL = 200
@@ -54,7 +54,11 @@ def estimate_tokens(text: str) -> int:
 
 
 def summarize_history(
-    view: StudyView, *, max_tokens: int, curves: Mapping[int, Sequence[float]] | None = None
+    view: StudyView,
+    *,
+    max_tokens: int,
+    curves: Mapping[int, Sequence[float]] | None = None,
+    cited: Sequence[int] = (),
 ) -> HistorySummary:
     """Return the history as text of about `max_tokens` tokens at most. The counts always cover all trials.
 
@@ -62,13 +66,14 @@ def summarize_history(
         view: the study.
         max_tokens: limit for the table and the failures together.
         curves: first objective at a few steps, by trial number, as far as known.
+        cited: numbers of trials that other parts of the prompt name, the most important first.
     """
     trials = [t for t in view.trials if not t.is_replicate]
     counts, ranked = _counts(trials), leaderboard(trials, view)
-    leading = [t.number for t in ranked[:FULL_ROWS]]
+    leading = [t.number for t in ranked[:LEADING_ROWS]]
     summary = HistorySummary(table="", failures="", counts=counts)
-    for best, latest, others in _TABLE_SIZES:
-        rows = _select_trials(trials, ranked, best, latest, others)
+    for best, latest, others, named in _TABLE_SIZES:
+        rows = _select_trials(trials, ranked, best, latest, others, set(cited[:named]))
         tail = _LONG_LOG_TAIL if best > _MANY_BEST else _SHORT_LOG_TAIL
         summary = HistorySummary(
             table=trial_table(view, rows, leading, curves or {}),
@@ -106,9 +111,10 @@ def _counts(trials: Sequence[Trial]) -> str:
 
 
 def _select_trials(
-    trials: Sequence[Trial], ranked: Sequence[Trial], best: int, latest: int, others: int
+    trials: Sequence[Trial], ranked: Sequence[Trial], best: int, latest: int, others: int, cited: Collection[int]
 ) -> list[Trial]:
-    selected = {t.number: t for t in [*ranked[:best], *list(trials)[-latest:]]}
+    named = [t for t in trials if t.number in cited]
+    selected = {t.number: t for t in [*ranked[:best], *list(trials)[-latest:], *named]}
     rest = [t for t in ranked if t.number not in selected]
     if others and rest:
         step = max(len(rest) / others, 1.0)

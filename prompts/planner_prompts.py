@@ -5,6 +5,7 @@ Facts come in as data and sentences come from the templates; this module contain
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -18,6 +19,7 @@ from tunesmith.prompts.history_summary import CHARS_PER_TOKEN, estimate_tokens, 
 from tunesmith.prompts.message import Message
 from tunesmith.prompts.noise_text import noise_text
 from tunesmith.prompts.render import render_text
+from tunesmith.prompts.trial_rows import NOTED_S
 from tunesmith.study.config.record import Lesson
 from tunesmith.study.formatting import SHORT_DIGITS, render_parameter, render_params
 from tunesmith.study.sampler_state import SamplerState
@@ -161,7 +163,8 @@ def proposing_messages(
         facts["beside_sampler"] = brief.part.beside_sampler
         frame, lines = render_text("propose.md", **facts, counts="", table="", failures=""), lines // 2
     left = max_tokens - _length(opening) - estimate_tokens(frame) - _MARGIN_TOKENS
-    history = summarize_history(context.view, max_tokens=left, curves=context.curves)
+    cited = _cited(brief, facts["contrasts"])
+    history = summarize_history(context.view, max_tokens=left, curves=context.curves, cited=cited)
     question = render_text("propose.md", **facts, counts=history.counts, table=history.table, failures=history.failures)
     return [*opening, Message("user", question)]
 
@@ -172,7 +175,7 @@ def insight_messages(
     """Return the question for at most `limit` lessons."""
     opening, view = opening_messages(brief, max_tokens=max_tokens), context.view
     left = max_tokens - _length(opening) - _FIXED_TOKENS
-    history = summarize_history(view, max_tokens=left, curves=context.curves)
+    history = summarize_history(view, max_tokens=left, curves=context.curves, cited=_cited(brief, ()))
     question = render_text(
         "insights.md",
         counts=history.counts,
@@ -257,12 +260,18 @@ def _listed(context: PromptContext, count: int) -> dict[str, Sequence[str]]:
     }
 
 
+def _cited(brief: StudyBrief, sentences: Sequence[str]) -> list[int]:
+    """Return the numbers of the trials that sentences and lessons name, each once."""
+    named = [int(number) for sentence in sentences for number in re.findall(r"#(\d{1,9})", sentence)]
+    return list(dict.fromkeys([*named, *(number for lesson in brief.insights for number in lesson.trials)]))
+
+
 def _default_facts(view: StudyView) -> dict[str, str] | None:
     """Return the default's result and its seconds, for the first question."""
     trial = default_trial(view.trials, view.space)
     facts = trial_facts(trial, view)
     seconds = trial.outcome.usage.wall_s if trial is not None and trial.outcome else 0.0
-    return facts and {**facts, "seconds": f"{seconds:.3g}" if seconds else ""}
+    return facts and {**facts, "seconds": f"{seconds:.3g}" if seconds >= NOTED_S else ""}
 
 
 def _aim_text(objective: Objective) -> str:

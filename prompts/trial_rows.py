@@ -1,4 +1,4 @@
-"""Shows trials as rows of a table: the best few in full, the others as what differs from the reference.
+"""Shows trials as rows of a table: each as what differs from the reference.
 
 A history of one good configuration and its variations repeats most values in every row; differences are shorter and
 show what was tried.
@@ -17,8 +17,10 @@ from tunesmith.study.trials.view import StudyView, objective_values
 from tunesmith.study.trials.winner import incumbent
 from tunesmith.study.units import short_number
 
-FULL_ROWS = 3
-"""Number of best trials that are shown with every parameter."""
+LEADING_ROWS = 3
+"""Number of best trials that are shown with their values on instances."""
+NOTED_S = 1.0
+"""Seconds of a trial from which on they are worth saying."""
 MAX_SHOWN = 12
 """Number of instances whose values are shown for one trial."""
 MAX_INSTANCE = 20
@@ -41,26 +43,31 @@ def trial_table(
 ) -> str:
     """Return one line per trial, by number.
 
+    The trial that the others are compared with is shown in full above the table where it has a value.
+
     Args:
         view: the study.
         trials: what to show.
-        best: numbers of trials that are shown with every parameter.
+        best: numbers of trials whose values on instances are shown.
         curves: first objective at a few steps, by trial number.
     """
     reference = reference_trial(view)
     if reference is None:
         return "no trial yet"
     repeated = repeated_values(view)
-    full = {reference.number, *best}
+    is_above = incumbent(view.trials, view) is not None
+    shows_seconds = any(t.outcome and t.outcome.usage.wall_s >= NOTED_S for t in trials)
     header = ["#", "source", *(o.metric for o in view.objectives), *(c.metric for c in view.constraints), "state"]
-    lines = [" | ".join([*header, "seconds", f"what differs from #{reference.number}"])]
+    header += ["seconds"] if shows_seconds else []
+    lines = [" | ".join([*header, f"what differs from #{reference.number}"])]
     for trial in trials:
-        changed = changes_text(trial.params, reference.params)
-        values = {**trial.params, **view.space.derived_values(trial.params)}
-        what = f"all values: {render_params(values)}" if trial.number in full else changed
-        line = " | ".join([*_cells(trial, view), what])
+        what = changes_text(trial.params, reference.params)
+        if trial is reference:
+            values = {**trial.params, **view.space.derived_values(trial.params)}
+            what = "see above" if is_above else f"all values: {render_params(values, digits=5)}"
+        line = " | ".join([*_cells(trial, view, shows_seconds=shows_seconds), what])
         if trial.runs is not None:
-            line += f"; {instances_text(trial, in_full=trial.number in full)}"
+            line += f"; {instances_text(trial, in_full=trial is reference or trial.number in best)}"
         elif trial.number in repeated:
             line += f"; on other seeds {' '.join(short_number(value) for value in repeated[trial.number])}"
         if curves.get(trial.number):
@@ -101,11 +108,12 @@ def source_text(trial: Trial) -> str:
     return names.get(trial.proposal.source, trial.proposal.source.value)
 
 
-def _cells(trial: Trial, view: StudyView) -> list[str]:
+def _cells(trial: Trial, view: StudyView, *, shows_seconds: bool) -> list[str]:
     metrics = [*(o.metric for o in view.objectives), *(c.metric for c in view.constraints)]
     cells = [str(trial.number), source_text(trial)]
     cells += [short_number(trial.values[m]) if m in trial.values else "-" for m in metrics]
-    return [*cells, _state(trial), f"{trial.outcome.usage.wall_s:.3g}" if trial.outcome else "-"]
+    seconds = [f"{trial.outcome.usage.wall_s:.3g}" if trial.outcome else "-"] if shows_seconds else []
+    return [*cells, _state(trial), *seconds]
 
 
 def _state(trial: Trial) -> str:

@@ -36,7 +36,7 @@ from tunesmith.study.formatting import one_line, render_params
 from tunesmith.study.sampler_state import SamplerState
 from tunesmith.study.space.parameters import Bool, Choice, Float, Int
 from tunesmith.study.space.space import SearchSpace
-from tunesmith.study.trials.trial import FailureKind, Prediction, Source, Trial
+from tunesmith.study.trials.trial import FailureKind, Prediction, Source, Trial, Usage
 from tunesmith.study.trials.view import Constraint, Objective, StudyView
 from tunesmith.study.trials.winner import incumbent
 from tunesmith.study.units import short_number
@@ -216,8 +216,32 @@ def by(source: Source, made: Trial, **kept: Any) -> Trial:
 def test_trials_are_shown_as_what_differs_from_the_best() -> None:
     many = [trial(n, {**BASE, "lr": 0.01 * (n + 1)}, 1.0 - 0.1 * n) for n in range(7)]
     text = prompt_text(study(many))
-    assert "6 | sampler | 0.4000 | complete | 0 | all values: lr=0.07 layers=2 optimizer=adam batch=32" in text
-    assert "2 | sampler | 0.8000 | complete | 0 | lr=0.03\n" in text
+    assert "best so far: #6 with loss 0.4000 (lr=0.07 layers=2 optimizer=adam batch=32" in text
+    assert "6 | sampler | 0.4000 | complete | see above" in text
+    assert "2 | sampler | 0.8000 | complete | lr=0.03\n" in text
+    assert text.count("optimizer=adam batch=32") == 1, "the best is written out once"
+
+
+def test_seconds_are_told_where_a_trial_takes_a_second() -> None:
+    def lasting(seconds: float) -> Trial:
+        made = trial(0, BASE, 0.5)
+        assert made.outcome is not None
+        return replace(made, outcome=replace(made.outcome, usage=Usage(wall_s=seconds)))
+
+    assert "| complete | 31 |" in prompt_text(study([lasting(31.0)]))
+    assert "seconds" not in prompt_text(study([lasting(0.04)]))
+    started = replace(lasting(0.04), proposal=replace(lasting(0.04).proposal, source=Source.DEFAULT))
+    shown = PromptContext(view=study([started]), sampler=SAMPLER)
+    assert "it takes about" not in starting_messages(BRIEF, count=3, context=shown)[-1].text
+
+
+def test_trials_that_contrasts_and_lessons_cite_are_in_the_table() -> None:
+    cited = (f"lr 0.1 -> 0.2 (#{n} -> #{n + 1}): loss 2.000 -> 1.000" for n in (301, 402))
+    brief = replace(BRIEF, insights=(Lesson(text="rates above 0.1 diverge", trials=(123,)),))
+    context = PromptContext(view=view_of(800), sampler=SAMPLER, contrasts=tuple(cited))
+    text = proposing_messages(brief, context, count=3, operator="Refine.")[-1].text
+    for number in (123, 301, 302, 402, 403):
+        assert re.search(rf"^{number} \| ", text, flags=re.MULTILINE)
 
 
 def test_the_fate_of_each_candidate_is_told() -> None:

@@ -5,12 +5,13 @@ They say what a change does even where trials are few or gather about one point,
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from itertools import combinations
+from itertools import combinations, pairwise
 
 from tunesmith.study.formatting import render_short
 from tunesmith.study.space.condition import Value, same
-from tunesmith.study.trials.results import candidates
+from tunesmith.study.trials.results import candidates, present_improvements
 from tunesmith.study.trials.trial import Trial
 from tunesmith.study.trials.view import StudyView, objective_values
 from tunesmith.study.trials.winner import winner
@@ -19,36 +20,74 @@ from tunesmith.study.units import short_number
 MAX_CHANGED = 3
 """Number of parameters up to which a difference in value can be ascribed to them."""
 
+LATEST_GAINS = 3
+"""Number of latest new bests of which what they changed is always shown."""
+
 _COMPARED = 40
 """Numbers of best and of latest trials among which pairs are sought."""
 
 _NOISE_FACTOR = 2.8
 """Difference of two single runs that noise by itself rarely exceeds, in standard deviations of a run."""
 
+_SAME_NAMES = 2
+"""Number of pairs that are shown of the same two or three parameters."""
+
+_MOST_CHANGES = 8
+"""Number of changes of a new best that are named."""
+
 
 def contrasts(view: StudyView, count: int = 12) -> tuple[str, ...]:
-    """Return one sentence for each pair of trials that differ in one to three parameters.
+    """Return what the latest new bests changed, and one sentence for each pair that differs in one to three parameters.
 
-    Pairs with fewer changes come first, then those with better trials; of pairs with the same change only the first.
+    Pairs with fewer changes come first, then those with better trials. Of pairs with the same change only the first is
+    shown, and none of three parameters of each of which a smaller pair speaks.
     """
     pool = _compared(view)
     rank = {trial.number: index for index, trial in enumerate(pool)}
     found = winner(view.trials, view)
-    noise = found.noise if found is not None else None
+    noise = (found.noise or found.scatter) if found is not None else None
+    sentences = _gains(view, noise)
+    shown = set(sentences)
     pairs = []
     for first, second in combinations(pool, 2):
         changed = _changed(first.params, second.params)
         if 0 < len(changed) <= MAX_CHANGED and (first.values or second.values):
             pairs.append((len(changed), min(rank[first.number], rank[second.number]), first, second, changed))
     pairs.sort(key=lambda pair: (pair[0], pair[1], pair[2].number, pair[3].number))
-    sentences: dict[tuple[tuple[str, str, str], ...], str] = {}
+    told: Counter[frozenset[str]] = Counter()
+    steps: set[tuple[tuple[str, str, str], ...]] = set()
     for _, _, first, second, changed in pairs:
+        if len(sentences) >= count:
+            break
         early, late = sorted((first, second), key=lambda trial: trial.number)
         key = tuple(sorted((name, str(early.params.get(name)), str(late.params.get(name))) for name in changed))
-        sentences.setdefault(key, _sentence(early, late, changed, view, noise))
-        if len(sentences) == count:
-            break
+        if key in steps or (early.number, late.number) in shown or _is_told(changed, told):
+            continue
+        steps.add(key)
+        told[frozenset(changed)] += 1
+        sentences[early.number, late.number] = _sentence(early, late, changed, view, noise)
     return tuple(sentences.values())
+
+
+def _gains(view: StudyView, noise: float | None) -> dict[tuple[int, int], str]:
+    """Return what each of the latest new bests changed against the best before it, by the numbers of both."""
+    by_number = {t.number: t for t in view.trials}
+    steps = [by_number[found.number] for found in present_improvements(view.trials, view)]
+    found = {}
+    for early, late in list(pairwise(steps))[-LATEST_GAINS:]:
+        changed = _changed(early.params, late.params)
+        found[early.number, late.number] = f"new best: {_sentence(early, late, changed, view, noise)}"
+    return found
+
+
+def _is_told(changed: Sequence[str], told: Counter[frozenset[str]]) -> bool:
+    """Return whether enough pairs speak of these parameters already: smaller ones of each, or several of the same."""
+    names = frozenset(changed)
+    if len(names) == 1:
+        return False
+    smaller = [each for each in told if len(each) < len(names)]
+    is_covered = len(names) == MAX_CHANGED and all(any(name in each for each in smaller) for name in names)
+    return is_covered or told[names] >= _SAME_NAMES
 
 
 def _compared(view: StudyView) -> list[Trial]:
@@ -69,7 +108,8 @@ def _changed(first: Mapping[str, Value], second: Mapping[str, Value]) -> list[st
 
 
 def _sentence(early: Trial, late: Trial, changed: Sequence[str], view: StudyView, noise: float | None) -> str:
-    steps = [f"{n} {_value(early, n)} -> {_value(late, n)}" for n in changed]
+    steps = [f"{n} {_value(early, n)} -> {_value(late, n)}" for n in changed[:_MOST_CHANGES]]
+    steps += [f"{len(changed) - _MOST_CHANGES} more"] if len(changed) > _MOST_CHANGES else []
     before, after = (objective_values(trial, view.objectives[:1]) for trial in (early, late))
     small = ""
     if noise and before is not None and after is not None and abs(after[0] - before[0]) < _NOISE_FACTOR * noise:

@@ -45,6 +45,9 @@ _MIN_EXPLAINED = 0.25
 _LISTED = 6
 """Number of parameters that a line names."""
 
+_LEAST = 0.005
+"""Lower end of a share's interval from which on it is named: below, it is written as 0."""
+
 _INTERVAL = (0.05, 0.95)
 _NARROW = 0.3
 """Width of the widest interval up to which equal shares are a finding, and not a lack of one."""
@@ -81,7 +84,8 @@ class Importance:
     def worded(self, count: int = _LISTED) -> tuple[str, ...]:
         """Return a line for each region of which something can be said, with its `count` most important parameters."""
         parts = (("over the whole space", self.whole), ("near the best", self.near_best))
-        return tuple(f"{region}: {', '.join(_worded(shares, count))}" for region, shares in parts if shares)
+        worded = ((region, _worded(shares, count)) for region, shares in parts)
+        return tuple(f"{region}: {', '.join(found)}" for region, found in worded if found)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -104,7 +108,9 @@ def percent_range(share: Share) -> str:
 
 
 def _worded(shares: Mapping[str, Share], count: int) -> list[str]:
-    return [f"{name} {percent_range(share)}" for name, share in list(shares.items())[:count]]
+    """Return the most important parameters with their shares; a share that may be nothing is no finding."""
+    found = [(name, share) for name, share in shares.items() if share.low >= _LEAST]
+    return [f"{name} {percent_range(share)}" for name, share in found[:count]]
 
 
 def importance(space: SearchSpace, trials: Sequence[Trial], objective: Objective) -> Importance:

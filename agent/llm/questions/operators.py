@@ -65,7 +65,7 @@ def next_task(view: StudyView, untouched: Sequence[str], asked: AskedFor) -> tup
     turn = asked.questions // _UNTRIED_EVERY
     is_due = asked.questions % _UNTRIED_EVERY == _UNTRIED_EVERY - 1
     if is_due and untouched and operator != "confirm" and not is_ending(view):
-        parts.append(f"Let one of them try what no trial had: {untouched[turn % len(untouched)]}.")
+        parts.append(f"Let one of them go where nothing ran ({untouched[turn % len(untouched)]}).")
     return " ".join(parts), AskedFor(
         asked.questions + 1,
         asked.confirmations + (operator == "confirm"),

@@ -98,8 +98,8 @@ def test_a_pair_is_named_once_and_not_after_its_settings_were_combined() -> None
 
 
 def test_now_and_then_the_task_names_what_no_trial_had_but_not_at_the_end() -> None:
-    untouched = ["values of batch that never ran: 2", "depth: nothing above 3 ran"]
+    untouched = ["values of batch that never ran: 2", "depth: no complete trial above 3"]
     found = tasks([seen(TWO)] * 6, untouched)
-    assert [i for i, text in enumerate(found) if "what no trial had" in text] == [2, 5]
-    assert f"Let one of them try what no trial had: {untouched[1]}." in found[5]
-    assert not any("no trial had" in text for text in tasks([seen(TWO, runs_left=0.5)] * 6, untouched))
+    assert [i for i, text in enumerate(found) if "where nothing ran" in text] == [2, 5]
+    assert f"Let one of them go where nothing ran ({untouched[1]})." in found[5]
+    assert not any("nothing ran" in text for text in tasks([seen(TWO, runs_left=0.5)] * 6, untouched))
