@@ -187,7 +187,7 @@ class BayesSampler:
         return Suggestion(params=_first_new(view, inputs, pool), rationale=opening.rationale)
 
     def _suggest_improvement(self, view: StudyView, inputs: StudyInputs, arm: int | None) -> Suggestion:
-        found = self._searched(view, inputs, view.number, inputs.rng, arm)
+        found = self._searched(view, inputs, _own_turn(view), inputs.rng, arm)
         params = _first_new(view, inputs, inputs.within(found.pool))
         z = found.model.feature_map.features(np.array([view.space.to_unit(params)]))
         middle, spread = _by_model(found, z)
@@ -239,6 +239,15 @@ class BayesSampler:
         )
         turn = settings.turns_with_default[number % len(settings.turns_with_default)]
         return untried or with_all_mixtures(region_of(turn, encoding, good), encoding, number)
+
+
+def _own_turn(view: StudyView) -> int:
+    """Return how many trials the sampler proposed, the default included.
+
+    What happens at every n-th proposal must not wait for a multiple of n that happens to be the sampler's turn.
+    """
+    own = (Source.DEFAULT, Source.SAMPLER, Source.FALLBACK)
+    return sum(trial.proposal.source in own and not trial.is_replicate for trial in view.trials)
 
 
 def _score_candidates(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from tunesmith.agent.planner.judging.source_credit import MIN_LLM_FRACTION
+from tunesmith.agent.planner.judging.source_credit import MAX_LLM_FRACTION, MIN_LLM_FRACTION
 from tunesmith.study.trials.replicates.seeds import derived_seed
 from tunesmith.study.trials.trial import Source
 from tunesmith.study.trials.view import StudyView, objective_values
@@ -26,8 +26,12 @@ ODDS_KEPT = 0.6
 """Part of its odds that the LLM keeps with each of its trials since the last new best, whoever found that: a model that
 worked on the same best trial several times has said what it knows, until there is another one to think about."""
 
+ODDS_GAINED, MAX_GAIN = 1.25, 4.0
+"""Factor on the LLM's odds for each trial of the sampler since the last new best, and the most that they give: copies of
+the best trial earn the sampler credit but bring nothing, and a model that misleads must not come back by a plateau."""
+
 FRUITLESS = 2
-"""Number of such trials from which on even the first turns are drawn by these odds."""
+"""Number of such trials of the LLM from which on even the first turns are drawn by these odds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,12 +44,13 @@ class Turn:
 
 def next_turn(view: StudyView, fraction: float) -> Turn:
     """Return whose turn it is: by lead or in alternation among the first trials, then by the LLM's fraction."""
-    fruitless = fruitless_trials(view)
+    fruitless = fruitless_trials(view, Source.LLM)
     tried = sum(trial.proposal.source is Source.LLM for trial in view.trials)
     may_alternate = fraction >= _MIN_FRACTION_TO_ALTERNATE or tried < TRIALS_TO_JUDGE
     if view.number >= OPENING_TRIALS or not may_alternate or fruitless >= FRUITLESS:
-        odds = fraction / max(1.0 - fraction, 1e-9) * ODDS_KEPT**fruitless
-        return drawn_turn(view, min(max(odds / (1.0 + odds), MIN_LLM_FRACTION), fraction))
+        gained = min(ODDS_GAINED ** fruitless_trials(view, Source.SAMPLER), MAX_GAIN)
+        odds = fraction / max(1.0 - fraction, 1e-9) * ODDS_KEPT**fruitless * gained
+        return drawn_turn(view, min(max(odds / (1.0 + odds), MIN_LLM_FRACTION), MAX_LLM_FRACTION))
     is_odd = view.number % 2 == 1
     if fraction >= _FRACTION_TO_LEAD and not is_odd:
         return Turn(True, f"the LLM leads so far ({fraction:.0%}): its turn again")
@@ -60,8 +65,8 @@ def drawn_turn(view: StudyView, fraction: float) -> Turn:
     return Turn(is_llm, f"the LLM gets {fraction:.0%} of the trials: {whose} turn")
 
 
-def fruitless_trials(view: StudyView) -> int:
-    """Return the number of the LLM's finished trials since the best value last improved, whoever improved it."""
+def fruitless_trials(view: StudyView, source: Source) -> int:
+    """Return the number of a source's finished trials since the best value last improved, whoever improved it."""
     best, count = float("inf"), 0
     for trial in view.trials:
         if trial.is_replicate or not trial.state.is_finished:
@@ -70,6 +75,6 @@ def fruitless_trials(view: StudyView) -> int:
         loss = float("inf") if values is None else view.objectives[0].sign * values[0]
         if loss < best:
             best, count = loss, 0
-        elif trial.proposal.source is Source.LLM:
+        elif trial.proposal.source is source:
             count += 1
     return count

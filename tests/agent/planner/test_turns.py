@@ -43,7 +43,9 @@ GAINS: list[Row] = [("d", 9.0), *(("sL"[n % 2], 8.0 - n) for n in range(8))]
         ([("L", 5.0)] * 2, 0.35),
         ([("L", 5.0)] * 4, 0.16),
         ([("L", FailureKind.OOM)] * 8, 0.05),
-        ([("s", 5.0)] * 8, 0.6),  # the sampler's misses count in its credit
+        ([("s", 5.0)] * 2, 0.70),
+        ([("s", 5.0)] * 8, 0.86),  # no more than four times the odds
+        ([("s", 5.0), ("L", 5.0)] * 2, 0.46),
         ([("L", 5.0)] * 8 + [("s", 0.5)], 0.6),  # another best trial to think about
         ([("L", 5.0)] * 8 + [("u", 0.5)], 0.6),
         ([("c", 5.0)] * 8, 0.6),  # repeats say nothing of either
@@ -61,6 +63,10 @@ def test_a_model_whose_trials_are_far_better_than_the_samplers_keeps_most_turns(
     assert share([*GAINS, *[("L", 5.0)] * misses], earned=0.95) == pytest.approx(expected, abs=0.06)
 
 
+def test_a_misleading_model_gets_little_by_a_long_plateau() -> None:
+    assert share([*GAINS, *[("s", 5.0)] * 30], earned=0.05) == pytest.approx(0.17, abs=0.05)
+
+
 def test_a_model_without_a_gain_in_two_trials_no_longer_leads_the_first_ones() -> None:
     rows: list[Row] = [("d", 9.0), ("L", 8.0), ("L", 8.5), ("L", 8.6)]
     assert share(rows[:2], earned=0.8) == 1.0
@@ -69,8 +75,9 @@ def test_a_model_without_a_gain_in_two_trials_no_longer_leads_the_first_ones() -
 
 def test_counts_start_again_with_a_new_best_and_failures_count() -> None:
     rows: list[Row] = [("d", 9.0), ("L", 9.5), ("s", 9.4), ("L", FailureKind.NAN)]
-    assert fruitless_trials(view_of(rows)) == 2
-    assert fruitless_trials(view_of([*rows, ("s", 8.0)])) == 0
+    assert fruitless_trials(view_of(rows), Source.LLM) == 2
+    assert fruitless_trials(view_of(rows), Source.SAMPLER) == 1
+    assert fruitless_trials(view_of([*rows, ("s", 8.0)]), Source.LLM) == 0
 
 
 @pytest.mark.parametrize(

@@ -128,6 +128,22 @@ def test_every_value_of_a_choice_is_tried_early_even_where_the_first_ones_are_go
     assert {params["activation"] for params, _ in history} == {"relu", "tanh", "logistic", "elu", "gelu", "swish"}
 
 
+def test_an_untried_value_comes_at_every_fifth_trial_of_the_samplers_own_whatever_an_llm_runs_between() -> None:
+    poor = {2: "relu", 4: "tanh", 6: "elu", 8: "gelu"}
+    trials = []
+    for number in range(23):
+        params = {**DEFAULT, "lr": 0.03 * 0.9**number, "dropout": 0.6 - 0.02 * (number % 7)}
+        made = trial(
+            number, params | {"activation": poor.get(number, "logistic")}, 1.0 + 0.1 * number % 3 + (number in poor)
+        )
+        source = Source.LLM if number % 2 or number > 18 else Source.SAMPLER
+        trials.append(replace(made, proposal=replace(made.proposal, source=source)))
+    assert sum(t.proposal.source is Source.SAMPLER for t in trials) == 10
+    for seed in range(3):
+        study = replace(view(TRAINING, seed=seed), trials=tuple(trials), number=23)
+        assert BayesSampler().suggest(study).params["activation"] == "swish"
+
+
 @pytest.mark.nightly
 def test_names_that_lie_about_every_parameter_cost_little() -> None:
     """The default is good and the optimum on its other side than what the names say."""
