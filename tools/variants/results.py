@@ -79,6 +79,7 @@ class VariantComparison:
         cost: cost of the variant's trials; None while none is complete.
         base_cost: cost of trials of the user's own code; None while none is complete.
         at_scale: what became of the gain at the larger scale of [confirm]; () where this variant did not run there.
+        seed: training seed of the variant's best trial, whose value is stated; None without one.
     """
 
     result: VariantResult
@@ -91,6 +92,7 @@ class VariantComparison:
     cost: TrialCost | None
     base_cost: TrialCost | None
     at_scale: tuple[ScaleResult, ...] = ()
+    seed: int | None = None
 
     @property
     def best(self) -> ConfigResult | None:
@@ -193,6 +195,7 @@ def compare_variant(
             for found in scale_results(trials, record.spec, scale_runs)
             if any(t.number == found.trial and t.proposal.variant == variant.id for t in trials)
         ),
+        seed=next((t.proposal.seed for t in trials if best is not None and t.number == best.number), None),
     )
 
 

@@ -24,7 +24,7 @@ from tunesmith.study.variant import (
     short_id,
 )
 from tunesmith.tools.variants.build import EditProposal, make_variant
-from tunesmith.tools.variants.constants import CodeConstant, choose_constants, code_constants
+from tunesmith.tools.variants.constants import CodeConstant, choose_constants, code_constants, is_filled
 from tunesmith.tools.variants.gate import MAX_DECLARED
 from tunesmith.tools.variants.results import find_variant
 from tunesmith.tools.variants.rules import GateRules
@@ -81,13 +81,18 @@ def chosen_constants(
 ) -> list[CodeConstant]:
     """Return the numbers of an edit that a person or the model wants as parameters; all that it has for no names.
 
+    Numbers that are parameters already stay so: two wishes may be on their way to a study that does not run.
+
     Raises:
         ToolRefused: one is not offered, the version cannot run, or it would have too many parameters.
     """
     if variant.state is not VariantState.SOUND:
         raise ToolRefused(f"{short_id(variant.id)} does not run, {variant.state.value}: {variant.reason}")
+    left = [name for name in names if not is_filled(variant.declared.get(name, {}))]
+    if names and not left:
+        raise ToolRefused(f"{short_id(variant.id)} has {' and '.join(names)} as a parameter already")
     try:
-        chosen = choose_constants(code_constants(variant, known, taken), names)
+        chosen = choose_constants(code_constants(variant, known, taken), left)
     except ValueError as error:
         raise ToolRefused(f"{short_id(variant.id)}: {error}") from None
     free = MAX_DECLARED - len(variant.declared)

@@ -65,7 +65,7 @@ def best_command(record: StudyRecord, found: VariantComparison) -> str:
     """Return the command line of the best configuration with this code; the variant must have one."""
     assert found.best is not None  # noqa: S101  # callers check
     variant = found.result.variant
-    return run_line(record.spec, found.best.params, variant.id, [variant])
+    return run_line(record.spec, found.best.params, variant.id, [variant], seed=found.seed)
 
 
 def _gain_lines(record: StudyRecord, found: VariantComparison) -> list[str]:

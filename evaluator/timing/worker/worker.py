@@ -40,7 +40,7 @@ def find_function(target: str, argv: Sequence[str]) -> Callable[..., Any]:
         Exception: what importing the file raises.
     """
     if argv:
-        return lambda text=b"": run_program(argv, text)
+        return lambda *given, **named: run_program(argv, program_input(given, named))
     path, _, name = target.rpartition(":")
     folder = os.getcwd()
     if folder not in sys.path:
@@ -59,6 +59,20 @@ def find_function(target: str, argv: Sequence[str]) -> Callable[..., Any]:
     if not callable(found):
         raise AttributeError(f"{path} has no function {name}")
     return found  # type: ignore[no-any-return]  # any callable
+
+
+def program_input(given: Sequence[Any], named: Mapping[str, Any]) -> bytes | str:
+    """Return what a program reads: the one text that the function of `inputs` returned; nothing without that function.
+
+    Raises:
+        TypeError: it returned something else.
+    """
+    if not given and not named:
+        return b""
+    if len(given) == 1 and not named and isinstance(given[0], (bytes, str)):
+        return given[0]
+    what = type(given[0]).__name__ if len(given) == 1 else "several values"
+    raise TypeError(f"the function of `inputs` returned {what}, but a program reads one text or bytes")
 
 
 def run_program(argv: Sequence[str], text: bytes | str) -> bytes:

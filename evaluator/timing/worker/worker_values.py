@@ -25,6 +25,9 @@ _headers: dict[bytes, Any] = {}
 _array_headers: dict[tuple[str, tuple[int, ...]], bytes] = {}
 
 
+_SUPPORTED = "give arrays, tensors, numbers, texts, bytes, or lists, tuples and tables of them"
+
+
 class Unsupported(TypeError):
     """A value that cannot be handed to another process."""
 
@@ -129,7 +132,8 @@ def _node(value: Any, buffers: list[tuple[Any, int]]) -> list[Any]:  # noqa: C90
         return _array_node(value, buffers)
     if hasattr(value, "__next__") or hasattr(value, "__iter__"):
         return _sequence_node(list(value), list, buffers)
-    raise Unsupported(f"a {kind.__module__}.{kind.__qualname__}")
+    named = kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
+    raise Unsupported(f"a value of type {named} cannot be compared; {_SUPPORTED}")
 
 
 def _array_node(value: Any, buffers: list[tuple[Any, int]]) -> list[Any]:

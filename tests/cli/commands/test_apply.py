@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -25,12 +26,15 @@ from fakes.edited import (
 from fakes.studies import make_spec
 from typer.testing import CliRunner, Result
 
+from tunesmith.cli.display.variants.variant_text import best_command
 from tunesmith.cli.main import app
+from tunesmith.history.read import History
 from tunesmith.history.write import Recorder
 from tunesmith.tools.control.study_reader import FileStudyReader
 from tunesmith.tools.llm_tools.context import ToolContext
 from tunesmith.tools.llm_tools.edits import EditArguments, edit_lines, edit_text
 from tunesmith.tools.llm_tools.trials import NoArguments
+from tunesmith.tools.variants.results import compare_variant
 
 needs_git = pytest.mark.skipif(shutil.which("git") is None, reason="needs the program git")
 NAME = "tunesmith/small-9aaaaaaa"
@@ -85,6 +89,17 @@ def test_the_tools_of_the_chat_name_the_same_trial_and_value(edited: EditedProje
         reader.close()
     for text in (listed, one):
         assert "best loss 0.7500 ± 0.0196 on 5 fresh seeds (#2) in 1 trial, as reported" in text
+
+
+def test_the_command_of_an_edit_has_the_seed_whose_value_is_stated(edited: EditedProject) -> None:
+    with History.open(edited.history) as history:
+        record = history.study("small")
+        trials, variants = history.trials(record.id), history.variants(record.id)
+    found = compare_variant(record, trials, variants, next(v for v in variants if v.id == GOOD))
+    assert found.best is not None
+    run = record.spec.run.model_copy(update={"command": "python train.py --lr {lr} --seed {seed}"})
+    record = replace(record, spec=record.spec.model_copy(update={"run": run}))
+    assert best_command(record, found).endswith(f"--seed {trials[found.best.number].proposal.seed}")
 
 
 def test_variants_as_json_hold_the_same(edited: EditedProject) -> None:

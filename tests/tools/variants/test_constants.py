@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 import pytest
 
+from tunesmith.study.errors import ToolRefused
 from tunesmith.study.space.parameters import Float
 from tunesmith.study.space.space import SearchSpace
 from tunesmith.study.variant import Edit, Variant, VariantState
@@ -18,6 +19,7 @@ from tunesmith.tools.variants.constants import (
     with_values,
 )
 from tunesmith.tools.variants.rules import GateRules
+from tunesmith.tools.variants.user_edit import chosen_constants
 
 BEFORE = """\
 import torch
@@ -117,6 +119,15 @@ def test_a_trial_gets_its_value_in_the_text_and_a_fitted_number_is_not_offered_a
     assert text == variant.files["train.py"].replace("label_smoothing=0.1", "label_smoothing=0.25")
     assert with_values(fitted, {"lr": 0.5}).files == variant.files
     assert with_values(variant, {"label_smoothing": 0.3}) is variant
+
+
+def test_two_wishes_for_one_number_are_no_contradiction() -> None:
+    variant = edited("momentum = 0.9", "momentum = 0.97\nnoise_scale = 0.03")
+    known = {"root": ROOT}
+    fitted = fit_constants(variant, chosen_constants(variant, known, (), ["momentum"]))
+    assert [c.name for c in chosen_constants(fitted, known, (), ["momentum", "noise_scale"])] == ["noise_scale"]
+    with pytest.raises(ToolRefused, match="has momentum as a parameter already"):
+        chosen_constants(fitted, known, (), ["momentum"])
 
 
 def test_a_later_edit_keeps_the_parameter_unless_it_changes_the_number() -> None:
