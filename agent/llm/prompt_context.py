@@ -41,7 +41,7 @@ def make_prompt_context(
         view=view,
         sampler=summarize_sampler(view, sampler, found),
         budget=budget,
-        timing=_timing(view, slots),
+        timing=_timing(view, slots, budget),
         curves=curves(view) if curves else {},
         contrasts=contrasts(view),
         untouched=untried(view.space, view.finished, found.names),
@@ -78,7 +78,7 @@ def _interactions(view: StudyView, sampler: Sampler, found: Importance) -> tuple
     return sampler.interactions(inner, leading)
 
 
-def _timing(view: StudyView, slots: int) -> str:
+def _timing(view: StudyView, slots: int, budget: str) -> str:
     """Return how long trials take and which run now, for a model that decides what may run when."""
     seconds = typical_seconds(view.trials)
     seconds = seconds if seconds >= NOTED_S else 0.0
@@ -86,6 +86,6 @@ def _timing(view: StudyView, slots: int) -> str:
     parts = [f"a trial takes about {short_seconds(seconds)}" if seconds else ""]
     parts.append(f"{slots} run at once" if slots > 1 else "one runs at a time")
     parts.append(f"running or queued now: {running}" if running else "none runs now")
-    if math.isfinite(view.runs_left):
+    if math.isfinite(view.runs_left) and f"trials {view.runs_left:.0f} of" not in budget:
         parts.append(f"{view.runs_left:.0f} more can run")
     return "; ".join(part for part in parts if part)

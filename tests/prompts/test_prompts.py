@@ -350,7 +350,7 @@ def test_a_point_without_a_model_is_not_called_what_the_sampler_thinks() -> None
     text = proposing_messages(BRIEF, shown, count=4, operator=operators()["refine"])[-1].text
     assert "it has no model yet" in text
     assert "its next point: " not in text
-    assert "parts of the variance" not in text
+    assert "part of the variance" not in text
 
 
 def test_a_prompt_of_long_facts_is_cut_to_its_limit() -> None:

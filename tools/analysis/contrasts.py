@@ -39,8 +39,8 @@ _MOST_CHANGES = 8
 def contrasts(view: StudyView, count: int = 12) -> tuple[str, ...]:
     """Return what the latest new bests changed, and one sentence for each pair that differs in one to three parameters.
 
-    Pairs with fewer changes come first, then those with better trials. Of pairs with the same change only the first is
-    shown, and none of three parameters of each of which a smaller pair speaks.
+    Pairs beyond the noise come first, of those the ones with fewer changes, then those with better trials. Of pairs
+    with the same change only the first is shown, and none of three parameters of each of which a smaller pair speaks.
     """
     pool = _compared(view)
     rank = {trial.number: index for index, trial in enumerate(pool)}
@@ -52,11 +52,12 @@ def contrasts(view: StudyView, count: int = 12) -> tuple[str, ...]:
     for first, second in combinations(pool, 2):
         changed = _changed(first.params, second.params)
         if 0 < len(changed) <= MAX_CHANGED and (first.values or second.values):
-            pairs.append((len(changed), min(rank[first.number], rank[second.number]), first, second, changed))
-    pairs.sort(key=lambda pair: (pair[0], pair[1], pair[2].number, pair[3].number))
+            order = (_is_small(first, second, view, noise), len(changed), min(rank[first.number], rank[second.number]))
+            pairs.append((order, first, second, changed))
+    pairs.sort(key=lambda pair: (pair[0], pair[1].number, pair[2].number))
     told: Counter[frozenset[str]] = Counter()
     steps: set[tuple[tuple[str, str, str], ...]] = set()
-    for _, _, first, second, changed in pairs:
+    for _, first, second, changed in pairs:
         if len(sentences) >= count:
             break
         early, late = sorted((first, second), key=lambda trial: trial.number)
@@ -110,12 +111,20 @@ def _changed(first: Mapping[str, Value], second: Mapping[str, Value]) -> list[st
 def _sentence(early: Trial, late: Trial, changed: Sequence[str], view: StudyView, noise: float | None) -> str:
     steps = [f"{n} {_value(early, n)} -> {_value(late, n)}" for n in changed[:_MOST_CHANGES]]
     steps += [f"{len(changed) - _MOST_CHANGES} more"] if len(changed) > _MOST_CHANGES else []
-    before, after = (objective_values(trial, view.objectives[:1]) for trial in (early, late))
-    small = ""
-    if noise and before is not None and after is not None and abs(after[0] - before[0]) < _NOISE_FACTOR * noise:
-        small = ", no more than noise"
+    small = ", no more than noise" if _is_small(early, late, view, noise) else ""
     result = f"{view.objectives[0].metric} {_result(early, view)} -> {_result(late, view)}"
     return f"{', '.join(steps)} (#{early.number} -> #{late.number}): {result}{small}"
+
+
+def _is_small(first: Trial, second: Trial, view: StudyView, noise: float | None) -> bool:
+    """Return whether noise may explain the difference of two trials' values."""
+    one, other = (objective_values(trial, view.objectives[:1]) for trial in (first, second))
+    return (
+        bool(noise)
+        and one is not None
+        and other is not None
+        and abs(one[0] - other[0]) < _NOISE_FACTOR * (noise or 0.0)
+    )
 
 
 def _value(trial: Trial, name: str) -> str:

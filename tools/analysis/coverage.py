@@ -111,7 +111,7 @@ def _widest_gap(parameter: Float | Int, values: Sequence[float]) -> str:
     if units[wide + 1] - units[wide] < _WIDE or is_next:
         return ""
     if low is None:
-        return f"below {render_short(high)} (it may be {render_short(parameter.low)})"
+        return f"below {render_short(high)} (the range begins at {render_short(parameter.low)})"
     if high is None:
-        return f"above {render_short(low)} (it may be {render_short(parameter.high)})"
+        return f"above {render_short(low)} (the range ends at {render_short(parameter.high)})"
     return f"between {render_short(low)} and {render_short(high)}"

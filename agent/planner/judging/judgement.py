@@ -111,11 +111,11 @@ def why_ahead(chosen: Judgement, judgements: Sequence[Judgement]) -> str:
     above, first = next(i for i, judgement in enumerate(judgements) if judgement is chosen), judgements[0]
     if not above:
         return ""
-    text = f"it ran before {above} that you put higher, since"
+    text = f"it ran before {above} that you put higher:"
     if chosen.score is None or first.score is None:
         return f"{text} you predicted more of it"
     own, other = (short_number(one.score.prediction.mean) for one in (chosen, first) if one.score is not None)
-    return f"{text} the sampler saw more to gain there (it expected {own}, of your first {other})"
+    return f"{text} the sampler saw more to gain ({own} expected, {other} of your first)"
 
 
 def _with_predictions(

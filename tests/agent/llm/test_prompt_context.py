@@ -50,7 +50,7 @@ def test_shares_that_may_be_nothing_are_left_out(plain: PromptContext) -> None:
 
 
 def test_the_range_that_nothing_ran_in_is_named(plain: PromptContext) -> None:
-    assert "depth: no complete trial above 3 (it may be 8)" in plain.untouched
+    assert "depth: no complete trial above 3 (the range ends at 8)" in plain.untouched
 
 
 def test_seconds_of_a_trial_under_a_second_are_left_out(plain: PromptContext) -> None:

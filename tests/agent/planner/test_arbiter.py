@@ -173,10 +173,8 @@ def test_a_model_learns_why_its_first_candidate_was_passed_over() -> None:
     assert chosen.params["x"] == 0.6
     ran = replace(own(17, 0.6, -1.0, Source.LLM), proposal=chosen)
     chooses.choose(view_of([*known.trials, ran]))
-    reason = (
-        "it ran before 2 that you put higher, since the sampler saw more to gain there (it expected 0.6000, of your"
-    )
-    assert f"- #17: measured -1.000; {reason} first 0.9000)" in model.asked[-1][-1].text
+    reason = "it ran before 2 that you put higher: the sampler saw more to gain (0.6000 expected, 0.9000 of your first)"
+    assert f"- #17: measured -1.000; {reason}" in model.asked[-1][-1].text
 
 
 def test_a_repeat_keeps_the_place_that_the_model_gives_it() -> None:

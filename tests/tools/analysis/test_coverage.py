@@ -28,9 +28,9 @@ def sentences(*changes: dict[str, float], important: tuple[str, ...] = ()) -> tu
 @pytest.mark.parametrize(
     ("changes", "expected"),
     [
-        ([{"depth": 1}], "depth: no complete trial above 2 (it may be 8)"),
+        ([{"depth": 1}], "depth: no complete trial above 2 (the range ends at 8)"),
         ([{"depth": 8}], "depth: no complete trial between 2 and 8"),
-        ([{"lr": 0.09}], "lr: no complete trial below 0.01 (it may be 0.0001)"),
+        ([{"lr": 0.09}], "lr: no complete trial below 0.01 (the range begins at 0.0001)"),
         ([{"batch": 8}], "values of batch that never ran: 2"),
         ([], "always the same value: depth, lr, batch (4), decay (0.5)"),
     ],
@@ -55,7 +55,7 @@ def test_a_range_where_trials_only_failed_counts_as_empty() -> None:
     trials = [trial(n, {**BASE, "depth": n + 1}, 1.0) for n in range(3)] + [
         trial(3, {**BASE, "depth": 8}, FailureKind.OOM)
     ]
-    assert "depth: no complete trial above 3 (it may be 8)" in untried(SPACE, trials)
+    assert "depth: no complete trial above 3 (the range ends at 8)" in untried(SPACE, trials)
 
 
 def test_a_view_within_what_ran_ends_where_complete_trials_do() -> None:
