@@ -24,6 +24,8 @@ COPY_BYTES = 2**20
 """Size above which a file is linked: data and checkpoints are, code is not."""
 COPY_FILES = 2000
 """Number of files above which a folder is linked as a whole."""
+NOT_COPIED = f"is a link or larger than {COPY_BYTES >> 20} MiB, so trials share it and none may change it"
+"""Why a file of the project cannot be edited."""
 SKIPPED = frozenset(
     {".git", ".hg", ".svn", ".venv", "venv", "node_modules", "__pycache__", ".tunesmith", ".tox", ".mypy_cache",
      ".pytest_cache", ".ruff_cache", ".ipynb_checkpoints", ".idea", ".vscode", ".claude", ".cursor", ".codex",
@@ -131,7 +133,10 @@ def file_texts(snapshot: Snapshot, patterns: Sequence[str]) -> dict[str, str]:
         copied = [entry.path for entry in snapshot.entries if not entry.is_linked]
         paths = [path for path in copied if matches_pattern(path, pattern)]
         if not paths:
-            hint = did_you_mean(pattern, [entry.path for entry in snapshot.entries])
+            shared = next((e.path for e in snapshot.entries if e.is_linked and matches_pattern(e.path, pattern)), "")
+            if shared:
+                raise ProjectError(f"[edits].files: {shared} {NOT_COPIED}")
+            hint = did_you_mean(pattern, copied)
             raise ProjectError(f"[edits].files: {pattern!r} matches no file of the project that can be edited{hint}")
         for path in paths:
             try:

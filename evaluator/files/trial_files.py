@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from tunesmith.evaluator.files.private_files import links_in_project
+from tunesmith.evaluator.files.snapshot import COPY_BYTES, NOT_COPIED
 from tunesmith.evaluator.filling.files import fill_text
 from tunesmith.study.config.filled import file_entries
 from tunesmith.study.config.spec import StudySpec
@@ -23,19 +24,19 @@ _TAKEN = frozenset({"artifacts", "work", "judge", "test", "hidden", "tmp", "log.
 
 
 def check_texts(spec: StudySpec, project: Path) -> None:
-    """Check that the files of text parameters exist.
+    """Check that the files of text parameters exist and that trials can have other versions of them.
 
     Args:
         spec: the study.
         project: the project's files.
 
     Raises:
-        ProjectError: one does not.
+        ProjectError: one does not, or cannot be rewritten.
     """
     for text in spec.texts:
         for name in text.files:
-            if not (project / name).is_file():
-                raise ProjectError(f"[space].{text.name}: the project has no file {name}; write it, or name another")
+            if problem := _text_problem(project / name):
+                raise ProjectError(f"[space].{text.name}: {problem.format(name)}")
 
 
 def check_files(spec: StudySpec, snapshot: Path, values: Mapping[str, Value]) -> None:
@@ -140,3 +141,18 @@ def link_data(work: Path, data: Mapping[str, Path], project: Path) -> Iterator[P
 
 def _text(path: Path) -> str:
     return path.read_bytes().decode("utf-8", errors="surrogateescape")
+
+
+def _text_problem(path: Path) -> str:
+    """Return why no trial can have another version of a text, with {} for its name; "" if it can."""
+    if not path.is_file():
+        return "the project has no file {}; write it, or name another"
+    if path.is_symlink() or path.stat().st_size > COPY_BYTES:
+        return f"{{}} {NOT_COPIED}; name a smaller file of the project itself"
+    try:
+        path.read_bytes().decode("utf-8")
+    except OSError as error:
+        return f"{{}} cannot be read: {error.strerror}"
+    except UnicodeDecodeError as error:
+        return f"byte {error.start + 1} of {{}} is not UTF-8; save it as UTF-8"
+    return ""

@@ -6,7 +6,7 @@ import json
 import runpy
 import shutil
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from http.server import ThreadingHTTPServer
 from pathlib import Path
 
@@ -15,9 +15,10 @@ from fakes.projects import invoke
 from fakes.studies import make_spec
 
 from tunesmith.agent.code_search.strategies.front import front
+from tunesmith.evaluator.files.trial_files import check_texts
 from tunesmith.history.read import History
 from tunesmith.prompts.example_facts import example_facts
-from tunesmith.study.errors import SpecError
+from tunesmith.study.errors import ProjectError, SpecError
 from tunesmith.study.trials.observed.texts import ExampleText
 from tunesmith.study.variant import Variant
 from tunesmith.tools.variants.gate import check
@@ -181,6 +182,27 @@ def test_what_a_text_cannot_be_combined_with_is_said_of_the_text() -> None:
     run = {"command": f"{RUN['command']} --fold {{instance}}"}
     with pytest.raises(SpecError, match=r"space.prompt +cannot be combined with \[instances\]"):
         make_spec(run=run, space=TEXT, instances={"values": [1, 2, 3]})
+
+
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (lambda path: path.unlink(), "the project has no file prompt.md"),
+        (lambda path: path.write_bytes(b"Answer \xe9"), "byte 8 of prompt.md is not UTF-8; save it as UTF-8"),
+        (lambda path: path.write_text("x" * 2**20 + "x"), "prompt.md is a link or larger than 1 MiB"),
+        (lambda path: path.rename(path.with_name("p")).with_name("prompt.md").symlink_to("p"), "prompt.md is a link"),
+    ],
+)
+def test_a_file_that_no_trial_could_change_is_named_with_its_parameter(
+    tmp_path: Path, make: Callable[[Path], object], said: str
+) -> None:
+    (tmp_path / "prompt.md").write_text("Answer {question}\n")
+    spec = make_spec(run=RUN, space=TEXT)
+    check_texts(spec, tmp_path)
+    make(tmp_path / "prompt.md")
+    with pytest.raises(ProjectError) as caught:
+        check_texts(spec, tmp_path)
+    assert str(caught.value).startswith(f"[space].prompt: {said}")
 
 
 def test_a_text_is_stored_with_the_study_as_it_was_written() -> None:
