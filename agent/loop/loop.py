@@ -274,7 +274,8 @@ class Loop:
         run = self._run
         if run.judging is None:
             return
-        run.judging.advance()
+        if run.judging.advance():
+            run.choose_winner()
         for slot in slots_without_judge(run):
             self._requeue(slot, "its texts wait for the judge")
 
@@ -301,7 +302,8 @@ class Loop:
         if run.interrupts or run.queue.ended_by or not run.slots.free():
             return False
         if not self._has_free_disk() or (run.judging is not None and not run.judging.is_ready):
-            run.queue.end_if_over()
+            if run.judging is None or not run.judging.keeps_run_open or run.ledger.is_late:
+                run.queue.end_if_over()
             return False
         trial = run.queue.next()
         if trial is None:

@@ -20,11 +20,11 @@ from tunesmith.agent.text_judge.judged import (
     values_of_scores,
 )
 from tunesmith.agent.text_judge.proof import Labels, Proof, label_questions, make_proof, objection
-from tunesmith.agent.text_judge.questions import UNUSABLE, Question, Rules, pair_outcome
+from tunesmith.agent.text_judge.questions import UNUSABLE, Question, Rules, hash_of, pair_outcome
 from tunesmith.agent.text_judge.texts_folder import TextsFolder
 from tunesmith.study.config.tables.judge import JudgeTable
 from tunesmith.study.errors import ProjectError
-from tunesmith.study.trials.observed.texts import Texts
+from tunesmith.study.trials.observed.texts import Texts, write_texts
 
 
 class JudgeStore(Protocol):
@@ -94,8 +94,14 @@ class TextJudge:
         best: Callable[[], int | None] = lambda: None,
     ) -> None:
         self._table, self._rules, self._asker, self._store = table, rules, asker, store
-        self._verdicts, self._judged, self._texts = known.verdicts, known.judged, known.texts
+        self._verdicts, self._texts = known.verdicts, known.texts
         self._labels, self._reference, self._best = labels, reference, best
+        self._by = hash_of(rules.digest, str(table.pairs), write_texts(reference) if reference is not None else "")
+        self._judged = {n: found for n, found in known.judged.items() if found.by in ("", self._by)}
+        other = [n for n in known.texts if n in known.judged and n not in self._judged]
+        self._stale = [n for n in other if known.texts[n]]  # none are left of a damaged file
+        self._again: dict[int, Hearing] = {}
+        self._has_new_labels = bool(self._judged)
         self._reasons: dict[str, str] = {}
         self._proof: Proof | None = None
         asked = [question for questions in label_questions(rules, labels) for question in questions]
@@ -121,6 +127,11 @@ class TextJudge:
     def judged(self) -> Mapping[int, JudgedTexts]:
         """What was said of each trial, by number."""
         return self._judged
+
+    @property
+    def stale(self) -> Sequence[int]:
+        """The trials whose texts another judge has judged, until this one has: another model, prompt or reference."""
+        return self._stale
 
     @property
     def reference(self) -> int | None:
@@ -151,6 +162,32 @@ class TextJudge:
             InputError: the texts cannot be kept.
         """
         self._texts.add(number, texts)
+        return self._new_hearing(number, texts)
+
+    def judge_again(self) -> dict[int, JudgedValues]:
+        """Return the values of earlier trials that this judge changes: those that another judge had given values.
+
+        Call it after each `collect`. {} until this judge counts and has answered everything, and where nothing changes.
+        """
+        if self._proof is None:
+            return {}
+        if self._stale and not self._again:
+            self._again = {number: self._new_hearing(number, self._texts[number]) for number in self._stale}
+        found = [result for hearing in self._again.values() if (result := self.result(hearing)) is not None]
+        if len(found) < len(self._again):
+            return {}
+        values = self._read_again(self._proof) if self._has_new_labels else {}
+        self._stale, self._again, self._has_new_labels = [], {}, False
+        for texts in found:
+            values |= self.settle(texts)
+        return values
+
+    def _read_again(self, proof: Proof) -> dict[int, JudgedValues]:
+        """Return what the scores of earlier trials mean by the labels as they are now."""
+        low = self._rules.low
+        return {} if self._table.pairs else {n: values_of_scores(t, proof, low=low) for n, t in self._judged.items()}
+
+    def _new_hearing(self, number: int, texts: Texts) -> Hearing:
         opponents = self._opponents(number)
         hearing = Hearing(number, texts)
         asked: list[Question] = []
@@ -192,6 +229,7 @@ class TextJudge:
             unusable=sum(self._verdicts[key] == UNUSABLE for key in keys),
             reasons=self._said_of(hearing),
             missing=0 if self._table.pairs else sum(name not in hearing.texts for name in self._examples()),
+            by=self._by,
         )
 
     def unusable_reason(self, hearing: Hearing, texts: JudgedTexts) -> str:

@@ -33,6 +33,7 @@ class JudgedTexts:
         unusable: number of questions without a usable answer.
         reasons: what the judge said of the text of an example, where that is known.
         missing: number of examples without a text, without pairs.
+        by: a hash of the judge that said so; "" of one from before this was kept.
     """
 
     number: int
@@ -42,6 +43,7 @@ class JudgedTexts:
     unusable: int = 0
     reasons: Mapping[str, str] = field(default_factory=dict)
     missing: int = 0
+    by: str = ""
 
     def by_example(self, reference: int) -> Mapping[str, float]:
         """Return what the trial came to on each example: its score, or its outcome against the reference."""
@@ -58,6 +60,7 @@ class JudgedTexts:
             "unusable": self.unusable,
             "reasons": dict(self.reasons),
             "missing": self.missing,
+            "by": self.by,
         }
 
     @classmethod
@@ -72,6 +75,7 @@ class JudgedTexts:
             unusable=detail["unusable"],
             reasons=detail.get("reasons", {}),
             missing=detail.get("missing", 0),
+            by=detail.get("by", ""),
         )
 
 

@@ -66,6 +66,11 @@ class Rules:
     low: int
     high: int
 
+    @property
+    def digest(self) -> str:
+        """Hash of what a person says of the judge: verdicts of another one are not comparable."""
+        return hash_of(self.model, self.criteria, str(self.low), str(self.high))
+
     def both_orders(self, input_text: str, first: str, second: str, about: str) -> tuple[Question, Question]:
         """Return the two questions which of two texts is better: `first` shown first, then `second` shown first."""
         return self._pair(input_text, first, second, about), self._pair(input_text, second, first, about)
@@ -83,8 +88,12 @@ class Rules:
         return Question(key=self._key(PAIR, messages), template=PAIR, messages=messages, form=_PAIR_FORM, about=about)
 
     def _key(self, template: str, messages: Sequence[Message]) -> str:
-        parts = [self.model, template_version(template), *(message.text for message in messages)]
-        return hashlib.blake2b(json.dumps(parts).encode(), digest_size=16).hexdigest()
+        return hash_of(self.model, template_version(template), *(message.text for message in messages))
+
+
+def hash_of(*parts: str) -> str:
+    """Return a hash of texts in their order."""
+    return hashlib.blake2b(json.dumps(parts).encode(), digest_size=16).hexdigest()
 
 
 def pair_outcome(forward: str, backward: str) -> float:
@@ -116,7 +125,8 @@ def _read_pair(answer: Any) -> Verdict:
 
 def _read_score(answer: Any, low: int, high: int) -> Verdict:
     score = answer.get("score") if isinstance(answer, Mapping) else None
-    if isinstance(score, bool) or not isinstance(score, int | float) or score != int(score) or not low <= score <= high:
+    # The range first: infinity, which JSON can spell as 1e999, is no whole number.
+    if isinstance(score, bool) or not isinstance(score, int | float) or not low <= score <= high or score != int(score):
         raise ValueError(f"score: write a whole number from {low} to {high}")
     return Verdict(str(int(score)), _reason(answer))
 

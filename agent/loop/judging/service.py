@@ -96,7 +96,7 @@ class Judging:
         best: Callable[[], int | None],
     ) -> None:
         self._table, self._recorder, self._spent_limit = table, recorder, spent_limit
-        self._folder, self._now = folder, now
+        self._folder, self._now, self._note = folder, now, note
         self._ran = {
             (event.trial, event.detail["seed"]): event.detail
             for event in recorder.history.events(recorder.study_id, RAN_EVENT)
@@ -121,9 +121,7 @@ class Judging:
             reference=_reference(table, project),
             best=best,
         )
-        if self._judge.stale:
-            texts = f"the texts of {count(len(self._judge.stale), 'trial')}"
-            note(f"another judge, prompt or reference than before: {texts} are judged anew, so that values compare")
+        self._note_of_another = _note_of_another(len(self._judge.stale))
 
     @property
     def is_ready(self) -> bool:
@@ -195,6 +193,9 @@ class Judging:
         if down is not None and down.permanent and not self._judge.is_proven:
             raise ProjectError(f"[judge]: {down.reason}")
         self._outages.update(self._judge.asker)
+        if self._note_of_another:
+            self._note(self._note_of_another)
+            self._note_of_another = ""
         changed = self._judge.judge_again()
         self._change(changed)
         return bool(changed)
@@ -260,3 +261,9 @@ def _outcome(detail: Mapping[str, Any]) -> Outcome:
         usage=Usage(**detail["usage"]),
         artifacts=tuple(detail["artifacts"]),
     )
+
+
+def _note_of_another(trials: int) -> str:
+    """Return what a run says whose judge is not the one of earlier trials; "" where none were judged by another."""
+    texts = f"the texts of {count(trials, 'trial')} are judged anew, so that values compare"
+    return f"another judge, prompt or reference than before: {texts}" if trials else ""
