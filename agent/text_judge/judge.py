@@ -94,7 +94,8 @@ class TextJudge:
         best: Callable[[], int | None] = lambda: None,
     ) -> None:
         self._table, self._rules, self._asker, self._store = table, rules, asker, store
-        self._verdicts, self._texts = known.verdicts, known.texts
+        self._verdicts = {key: said for key, said in known.verdicts.items() if said != UNUSABLE}
+        self._texts = known.texts
         self._labels, self._reference, self._best = labels, reference, best
         self._by = hash_of(rules.digest, str(table.pairs), write_texts(reference) if reference is not None else "")
         self._judged = {n: found for n, found in known.judged.items() if found.by in ("", self._by)}
@@ -151,7 +152,8 @@ class TextJudge:
             said = {key: verdict.said for key, verdict in found.verdicts.items()}
             self._verdicts |= said
             self._reasons |= {key: verdict.reason for key, verdict in found.verdicts.items() if verdict.reason}
-            self._store.add_verdicts(said)
+            # What had no usable answer may be asked again by a later run, for a trial that is tried again.
+            self._store.add_verdicts({key: verdict for key, verdict in said.items() if verdict != UNUSABLE})
         if self._proof is None and self._label_keys <= self._verdicts.keys():
             self._prove()
 
