@@ -14,6 +14,7 @@ from dataclasses import replace
 from typing import Protocol
 
 from tunesmith.agent.code_search.arms import Arm, build_arms, noise_of
+from tunesmith.agent.code_search.missing_modules import why_no_edit_can_run
 from tunesmith.agent.code_search.questions.builder import EditQuestionBuilder
 from tunesmith.agent.code_search.questions.editor import EditQuestion, EditResult
 from tunesmith.agent.code_search.questions.evidence import RunRecords
@@ -235,6 +236,10 @@ class CodeSearch:
             return None
         has_completed = any(t.proposal.code == variant.id and t.state is TrialState.COMPLETE for t in trials)
         if trial.failure is not None and trial.failure.kind is not FailureKind.LOST and not has_completed:
+            if note := why_no_edit_can_run(trial, self._root):
+                self._disabled_reason, self._to_repair = note, []
+                self._notes.append(note)
+                return None
             if variant.author == "llm":
                 self._to_repair.append(trial)
             reason = f"{trial.failure.kind.value}: {trial.failure.reason}"

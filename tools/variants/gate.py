@@ -176,13 +176,14 @@ def _reads_params(variant: Variant) -> bool:
 def _import_problems(variant: Variant, parent: Variant, changed: Sequence[str], rules: GateRules) -> Iterator[str]:
     own = {path.split("/")[0].removesuffix(".py") for path in variant.files}
     for path in changed:
-        new = _imported_modules(variant.files[path]) - _imported_modules(parent.files.get(path, ""))
+        new = imported_modules(variant.files[path]) - imported_modules(parent.files.get(path, ""))
         for module in sorted(new - own - sys.stdlib_module_names):
             if not rules.importable(module):
                 yield f"{path} imports {module}, which is not installed here; do without it"
 
 
-def _imported_modules(text: str) -> set[str]:
+def imported_modules(text: str) -> set[str]:
+    """Return the top-level names of the modules that a file of Python imports; none if it cannot be parsed."""
     tree = parse_python(text)
     names = [a.name for n in ast.walk(tree) if isinstance(n, ast.Import) for a in n.names] if tree else []
     if tree:

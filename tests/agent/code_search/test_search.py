@@ -134,6 +134,33 @@ def test_the_first_trial_of_a_version_repeats_its_parents_best_on_the_same_seed(
     assert line == SPEC.run.command
 
 
+@pytest.mark.parametrize(
+    ("imports", "reason", "is_environment"),
+    [
+        ("import numpy as np\n", "ModuleNotFoundError: No module named 'numpy'", True),
+        ("from torch.nn import Linear\n", "ModuleNotFoundError: No module named 'torch.nn'", True),
+        ("", "ModuleNotFoundError: No module named 'numpy'", False),  # only the edit imports it
+        ("import numpy\n", "ModuleNotFoundError: No module named 'scipy'", False),
+        ("import numpy\n", "NameError: name 'numpy' is not defined", False),
+    ],
+)
+def test_an_edit_that_misses_what_the_users_own_code_imports_is_not_broken(
+    imports: str, reason: str, is_environment: bool
+) -> None:
+    root = replace(ROOT, files={"train.py": ROOT.files["train.py"] + imports})
+    editor = ScriptedEditor(("a = 1", "a = 2"), ("a = 1", "a = 3"), ("a = 1", "a = 4"))
+    code, trials = CodeSearch(SPEC, root, (), rules=RULES, editor=editor), [ran(0, 1.0)]
+    failed = run(code, trials, lambda _: FailureKind.CRASH)
+    assert failed.outcome is not None
+    assert failed.failure is not None
+    failed = replace(failed, outcome=replace(failed.outcome, failure=replace(failed.failure, reason=reason)))
+    trials[-1] = failed
+    found = code.variant_outcome(failed, trials, None)
+    run(code, trials)
+    notes = " ".join(code.drain_notes())
+    assert (found is None, len(editor.asked) == 1, "in the sandbox" in notes) == (is_environment,) * 3
+
+
 def test_a_version_whose_first_trial_failed_is_broken_and_one_repair_is_asked_for() -> None:
     editor = ScriptedEditor(("a = 1", "a = 2"), ("a = 1", "a = 3"))
     code, trials = search(editor), [ran(0, 1.0)]
