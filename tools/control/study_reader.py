@@ -19,6 +19,7 @@ from tunesmith.study.trials.trial import Trial
 from tunesmith.study.trials.view import StudyView
 from tunesmith.study.variant import Variant
 from tunesmith.tools.analysis.confirmation.at_scale import SCALE_ENDED
+from tunesmith.tools.analysis.findings.judge_line import OUTAGE_EVENT
 from tunesmith.tools.control.earlier_commands import COMMAND_EVENT
 
 
@@ -83,6 +84,11 @@ class FileStudyReader:
         """Return the runs at the larger scale of [confirm], in their order."""
         with self._open() as found:
             return found[0].events(found[1].id, SCALE_ENDED) if found else []
+
+    def outages(self) -> Sequence[Event]:
+        """Return the events that say whether the judge of texts answers, in their order."""
+        with self._open() as found:
+            return found[0].events(found[1].id, OUTAGE_EVENT) if found else []
 
     def close(self) -> None:
         """Close the history file."""
@@ -149,6 +155,10 @@ class InMemoryStudyReader:
 
     def scale_runs(self) -> Sequence[Event]:
         """Return []: what ran after a study is in its history only."""
+        return []
+
+    def outages(self) -> Sequence[Event]:
+        """Return []: a study in memory waits for nobody."""
         return []
 
 

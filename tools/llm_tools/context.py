@@ -53,6 +53,9 @@ class StudyReader(Protocol):
     def scale_runs(self) -> Sequence[Event]:
         """Return the runs at the larger scale of [confirm], in their order."""
 
+    def outages(self) -> Sequence[Event]:
+        """Return the events that say whether the study's judge of texts answers, in their order."""
+
 
 class StudyControl(Protocol):
     """Sends commands to the loop of a study. The loop decides what they do; only it writes the history."""

@@ -20,6 +20,7 @@ from tunesmith.tools.analysis.arms import arm_lines, excluded_arms
 from tunesmith.tools.analysis.bounds.infeasibility import broken_bounds, infeasible_text
 from tunesmith.tools.analysis.broken_environment import FAILURES, last_of_study, pause_reason
 from tunesmith.tools.analysis.confirmation.at_scale import scale_lines
+from tunesmith.tools.analysis.findings.judge_line import judge_outage_line
 from tunesmith.tools.analysis.pace import mean_trial_seconds, seconds_left
 from tunesmith.tools.analysis.run_state import ending_text
 from tunesmith.tools.control.earlier_commands import read_earlier_commands
@@ -46,6 +47,7 @@ def study_text(context: ToolContext, args: NoArguments) -> str:  # noqa: ARG001
     lines += scale_lines(view.trials, spec, facts.scale_runs())
     lines += _budget_lines(record, view, spec) if record is not None else []
     lines.append(f"state: {_state_text(context, record.ended_by if record else None)}")
+    lines += _outage_lines(context, record) if record is not None and spec.judge is not None else []
     steering = read_earlier_commands(spec, facts.commands()).steering
     excluded = excluded_arms(spec.space, steering)
     lines += [f"{spec.space.arms} {arm.text}" for arm in arm_lines(spec, view.trials, excluded)]
@@ -151,6 +153,14 @@ def _state_text(context: ToolContext, ended_by: str | None) -> str:
     if not ended_by:
         return "not running (its process is gone; the next run resumes it)"
     return f"not running ({ending_text(ended_by, context.study.spec)})"
+
+
+def _outage_lines(context: ToolContext, record: StudyRecord) -> list[str]:
+    """Return that trials wait for a judge of texts that gives no answer; its provider's words are data."""
+    has_process = context.control is not None and context.control.is_running()
+    events = context.study.outages()
+    line = judge_outage_line(events, ended_by=record.ended_by, has_process=has_process, now=time.time())
+    return ["the judge of texts gives no answer:", fenced(one_line(line, 600), "log")] if line else []
 
 
 STUDY = StudyTool("study", NoArguments, study_text)
