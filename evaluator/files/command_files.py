@@ -9,6 +9,8 @@ from pathlib import Path
 
 from tunesmith.study.config.command_code import Imported, command_imports, command_scripts
 
+_SOURCE = "src"
+"""Folder in which a project that is installed in place has its packages."""
 MAX_READ = 500
 """Number of Python files that are read for what they import."""
 
@@ -51,7 +53,7 @@ def parsed(file: Path) -> ast.Module:
 
 def _named(one: Imported, project: Path, more: list[str]) -> list[Path]:
     """Return the module that an import names, in the first folder that has it; a package is its folder."""
-    for base in dict.fromkeys([*one.folders, *more]):
+    for base in dict.fromkeys([*one.folders, *more, _SOURCE]):
         folder = _within(project, base)
         found = _module(folder, f"{one.module}.{one.name}") if one.name else None
         found = found or _module(folder, one.module)

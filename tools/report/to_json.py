@@ -65,6 +65,7 @@ def _summary(summary: Summary) -> dict[str, Any]:
         "default": _candidate(summary.default),
         "gain": summary.gain,
         "confirmed_gain": summary.confirmed_gain,
+        "stated_gain": asdict(summary.stated) if summary.stated else None,
         "versus_default": asdict(versus) if versus else None,
         "noise": asdict(summary.noise) if summary.noise else None,
         "replicated": [_candidate(c) for c in summary.replicated],

@@ -194,6 +194,7 @@ def test_other_databases_are_files_like_any(bench: Bench) -> None:
         ("python -c 'import sys; sys.path.insert(0, \"tools\"); import score'", "tools/score.py"),
         ("python -c 'import importlib; importlib.import_module(\"judge\")'", "judge.py"),
         ("torchrun -m judge", "judge.py"),
+        ("python -m installed.judge", "src/installed/judge.py"),
         ("python -c 'import shared'", ""),
         ("python -c 'from pkg import model'", ""),
         ("python -c 'import json'", ""),
@@ -201,8 +202,8 @@ def test_other_databases_are_files_like_any(bench: Bench) -> None:
 )
 def test_modules_that_only_the_hidden_judge_names_are_hidden(tmp_path: Path, command: str, hidden: str) -> None:
     files = ["judge.py", "judge", "pkg/__init__.py", "pkg/score.py", "pkg/model.py", "tools/score.py", "shared.py"]
-    for name in [*files, "whole/__init__.py", "whole/__main__.py", "train.py"]:
-        (tmp_path / name).parent.mkdir(exist_ok=True)
+    for name in [*files, "whole/__init__.py", "whole/__main__.py", "src/installed/judge.py", "train.py"]:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text("from pkg import model\nimport shared" if name == "train.py" else "")
     table = f'[run]\ncommand = "python train.py"\n[confirm]\ncommand = {json.dumps(command)}\n'
     (tmp_path / "study.toml").write_text(table)

@@ -98,7 +98,7 @@ def test_markdown_keeps_hostile_text_out_of_its_markup():
 def test_markdown_holds_the_figures_of_the_summary():
     text = to_markdown(study(48))
     assert text.startswith("# digits\n\nBest: val_loss 0.2146 -> 0.2191 ± 0.0041 (95%) on 5 fresh seeds")
-    assert "| trial #40 (llm)     | 0.2146   | 0.2191 ± 0.0041        | 38% better |" in text
+    assert "| trial #40 (llm)     | 0.2146   | 0.2191 ± 0.0041        | 38% better on fresh seeds |" in text
     assert "- **nan** (9): val\\_loss" in text or "- **nan** (9): val_loss is nan at step 4 (#1 #3" in text
     assert "- trials: 40 of 40" in text
 
