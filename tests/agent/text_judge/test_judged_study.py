@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from fakes.llm.judge import judging, make_judged_project, quality, score_labels, texts_shown, verdict
-from fakes.llm.server import Reply, Request, error, serving
+from fakes.llm.server import Reply, Request, error, message, serving
 from fakes.projects import events, invoke, start
 
 from tunesmith.history.read import History
@@ -83,6 +83,24 @@ def test_another_prompt_judges_earlier_trials_anew_before_it_judges_others(tmp_p
         assert len(server.requests) == asked
         best = min(trials(project), key=lambda t: 1 - (float(t.params["x"]) - 0.3) ** 2)
         assert f"trial {best.number}" in invoke("status", cwd=project).stdout
+
+
+def test_a_trial_whose_judge_answered_rubbish_gets_a_value_when_it_is_tried_again(tmp_path: Path) -> None:
+    is_broken = threading.Event()
+
+    def behave(request: Request, _: int) -> Reply:
+        return message("both are fine") if is_broken.is_set() else verdict(request)
+
+    with serving(behave) as server:
+        project = make_judged_project(tmp_path / "p", server.base_url, trials=1)
+        assert invoke("run", cwd=project).returncode == 0
+        is_broken.set()
+        broken = invoke("run", "--trials", "2", cwd=project)
+        assert "gave no usable answer to" in broken.stdout
+        is_broken.clear()
+        assert invoke("retry", "--failed", cwd=project).returncode == 0
+        invoke("run", "--trials", "2", cwd=project)
+        assert [t.state for t in trials(project) if t.counts] == [TrialState.COMPLETE] * 2
 
 
 def test_a_judge_that_likes_one_place_finds_ties_only(tmp_path: Path) -> None:
