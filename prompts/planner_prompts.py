@@ -42,6 +42,9 @@ _MARGIN_TOKENS = 60
 _MAX_LINES = 12
 
 _SCRIPT_SHARE = 0.35
+_LEAST_QUESTION_TOKENS = 700
+"""Tokens that the shortest question takes, which a script leaves free in a small context."""
+_LEAST_SCRIPT_CHARS = 200
 _MAX_EARLIER_LESSONS = 12
 _MAX_PROBLEMS = 12
 
@@ -158,7 +161,8 @@ def proposing_messages(
     opening = opening_messages(brief, max_tokens=max_tokens)
     lines, frame = _MAX_LINES, ""
     facts: dict[str, Any] = {}
-    while not frame or (estimate_tokens(frame) > _MAX_FRAME_FRACTION * max_tokens and lines > 1):
+    room = min(_MAX_FRAME_FRACTION * max_tokens, max_tokens - _length(opening) - _LEAST_QUESTION_TOKENS / 2)
+    while not frame or (estimate_tokens(frame) > room and lines >= 1):
         facts = {**_facts(context), **_listed(context, lines), "count": count, "operator": operator}
         facts["beside_sampler"] = brief.part.beside_sampler
         frame, lines = render_text("propose.md", **facts, counts="", table="", failures=""), lines // 2
@@ -206,22 +210,23 @@ def operators() -> Mapping[str, str]:
 
 def opening_messages(brief: StudyBrief, *, max_tokens: int = MAX_TOKENS) -> list[Message]:
     """Return the messages that begin every conversation: how answers are used, and the study."""
-    study = render_text(
-        "study.md",
-        name=brief.name,
-        description=brief.description,
-        aims=", ".join(map(_aim_text, brief.objectives)),
-        constraints=", ".join(_constraint_text(c) for c in brief.constraints),
-        command=brief.command,
-        hardware=brief.hardware,
-        fidelity=brief.fidelity,
-        space=space_table(brief.space),
-        script=brief.script,
-        script_chars=int(max_tokens * _SCRIPT_SHARE * CHARS_PER_TOKEN),
-        insights=brief.insights,
-        earlier=brief.earlier[:_MAX_EARLIER_LESSONS],
-    )
-    return [Message("system", render_text("system.md", part=brief.part)), Message("user", study)]
+    facts = {
+        "name": brief.name,
+        "description": brief.description,
+        "aims": ", ".join(map(_aim_text, brief.objectives)),
+        "constraints": ", ".join(_constraint_text(c) for c in brief.constraints),
+        "command": brief.command,
+        "hardware": brief.hardware,
+        "fidelity": brief.fidelity,
+        "space": space_table(brief.space),
+        "insights": brief.insights,
+        "earlier": brief.earlier[:_MAX_EARLIER_LESSONS],
+    }
+    system = Message("system", render_text("system.md", part=brief.part))
+    bare = Message("user", render_text("study.md", **facts, script="", script_chars=0))
+    left = min(max_tokens * _SCRIPT_SHARE, max_tokens - _length([system, bare]) - _LEAST_QUESTION_TOKENS)
+    chars = max(int(left * CHARS_PER_TOKEN), _LEAST_SCRIPT_CHARS)
+    return [system, Message("user", render_text("study.md", **facts, script=brief.script, script_chars=chars))]
 
 
 def _length(messages: Sequence[Message]) -> int:

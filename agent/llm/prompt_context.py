@@ -71,7 +71,8 @@ def summarize_sampler(view: StudyView, sampler: Sampler, found: Importance) -> S
 
 def _interactions(view: StudyView, sampler: Sampler, found: Importance) -> tuple[str, ...]:
     """Return how leading parameters interact, as far as complete trials reach: beyond, a model only extrapolates."""
-    leading = [name for name in found.names[:_INTERACTING_PARAMETERS] if name in varied(view)]
+    several = varied(view)
+    leading = [name for name in found.names[:_INTERACTING_PARAMETERS] if name in several]
     inner = within_what_ran(view)
     if inner is None or len(leading) < 2 or not isinstance(sampler, BayesSampler):  # noqa: PLR2004  # a pair
         return ()
