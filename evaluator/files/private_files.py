@@ -31,6 +31,7 @@ SIDECARS = ("-wal", "-shm", "-journal", ".lock")
 _SQLITE = b"SQLite format 3\0"
 _TABLES = (b"studies", b"trials", b"observations")
 _OUR_TABLE = re.compile(rb"create table [\"'`\[]?(studies|trials|observations)\b")
+_RUNS = "has a file that [run].command runs, and trials do not have the data; remove it there"
 _SCHEMA_BYTES = 2**20
 """Bytes at the beginning of a database in which the descriptions of its tables are looked for."""
 
@@ -39,15 +40,17 @@ def judge_data(spec: StudySpec, project: Path) -> dict[str, dict[str, Path]]:
     """Return the files and folders for the command in each folder, by the name in study.toml.
 
     Raises:
-        ProjectError: one does not exist, holds far more than data, or is shown to trials by [run].data.
+        ProjectError: one does not exist, holds far more than data, or is what trials run or are shown.
     """
     tables = {JUDGE: spec.evaluate, TEST: spec.test}
     found: dict[str, dict[str, Path]] = {}
-    shown = _shown(spec, project)
+    shown, run = _shown(spec, project), command_files(spec.run.command, project)
     for folder, table in tables.items():
         key = "[evaluate].data" if folder == JUDGE else "[test].data"
         found[folder] = {name: _existing(name, project, key) for name in (table.data if table else ())}
         for name, path in found[folder].items():
+            if any(is_within(file, [path]) for file in run):
+                raise ProjectError(f"{key}: {name} {_RUNS}")
             if _is_shown(path, shown):
                 raise ProjectError(f"{key}: {name} is shown to every trial by [run].data; remove it there")
     found[HIDDEN] = _hidden_data(spec, project)
@@ -66,6 +69,8 @@ def _hidden_data(spec: StudySpec, project: Path) -> dict[str, Path]:
             raise ProjectError(f"{where} does not exist; correct its path or remove it")
         if _is_more_than_data(path, project):
             raise ProjectError(f"{where} is far more than data; name a file or folder within it")
+        if any(is_within(file, [path]) for file in command_files(spec.run.command, project)):
+            raise ProjectError(f"{where} {_RUNS}")
         if _is_shown(path, shown):
             raise ProjectError(f"{where} is shown to every trial by [run].data; remove it there")
         found[name] = path

@@ -100,6 +100,7 @@ def test_without_the_sandbox_the_judge_finds_its_data_and_no_copy_is_made(bench:
         (["nowhere.npz"], {}, r"\[evaluate\]\.data: .*nowhere\.npz does not exist"),
         (["."], {}, "is far more than data"),
         (["/"], {}, "is far more than data"),
+        (["held"], {"command": "python held/sub/x.py"}, r"held has a file that \[run\]\.command runs"),
         (["labels.csv"], {"data": ["labels.csv"]}, r"labels\.csv is shown to every trial by \[run\]\.data"),
         (["held"], {"data": ["held/sub"]}, r"held is shown to every trial by \[run\]\.data"),
     ],
@@ -109,6 +110,7 @@ def test_data_that_cannot_be_kept_for_the_judge_is_refused(
 ) -> None:
     bench.write("1", "labels.csv")
     bench.write("1", "held/sub/x")
+    bench.write("1", "held/sub/x.py")
     with pytest.raises(ProjectError, match=message):
         judged(bench, data, "labels.csv", **run)
 
