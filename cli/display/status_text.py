@@ -38,7 +38,7 @@ from tunesmith.tools.analysis.confirmation.held_out_test import TEST_ENDED, held
 from tunesmith.tools.analysis.confirmation.hidden_choice import choice_note
 from tunesmith.tools.analysis.failing_instances import failing_lines
 from tunesmith.tools.analysis.findings.judge_line import OUTAGE_EVENT, PROOF_EVENT, judge_line, judge_outage_line
-from tunesmith.tools.analysis.findings.summary import summarize
+from tunesmith.tools.analysis.findings.summary import gain_of
 from tunesmith.tools.analysis.findings.tradeoff import shown_choices
 from tunesmith.tools.analysis.llm_requests import open_requests
 from tunesmith.tools.analysis.run_state import state_text
@@ -137,7 +137,7 @@ def _default_text(opened: OpenStudy, found: Winner, default: Trial) -> str:
         objective = opened.record.spec.objectives[0]
         value = default.values[objective.metric]
         return f"default {short_number(value)}, gain {gain_over_text(found.value, value, objective)}"
-    stated = summarize(opened.record, trials).stated
+    stated = gain_of(opened.record, trials, found)
     if stated is None or (found.is_hidden and not stated.is_fresh):
         return "the default was not judged there"
     there = " there" if stated.is_fresh else ""

@@ -18,7 +18,7 @@ from tunesmith.study.trials.observed.observation import Observation
 from tunesmith.study.trials.results import Improvement, is_baseline
 from tunesmith.study.trials.trial import Source, Trial, TrialState
 from tunesmith.study.trials.winner import Winner
-from tunesmith.tools.analysis.findings.summary import summarize
+from tunesmith.tools.analysis.findings.summary import gain_of
 from tunesmith.tools.control.inbox import Inbox
 
 LATEST = 100
@@ -128,7 +128,7 @@ def _snapshot(history: History, record: StudyRecord, chosen: int | None, now: fl
         best=best,
         default=default if default and is_baseline(default, record.spec.metric_constraints) else None,
         winner=found,
-        gain=_fresh_gain(history, record) if found is not None and (found.is_confirmed or found.is_hidden) else "",
+        gain=_fresh_gain(history, record, found),
         front=history.front(record),
         left_out=history.left_out_text(record),
         outage=outage_line(history, record, folder),
@@ -143,6 +143,8 @@ def _snapshot(history: History, record: StudyRecord, chosen: int | None, now: fl
     )
 
 
-def _fresh_gain(history: History, record: StudyRecord) -> str:
-    stated = summarize(record, history.trials(record.id)).stated
+def _fresh_gain(history: History, record: StudyRecord, found: Winner | None) -> str:
+    if found is None or not (found.is_confirmed or found.is_hidden):
+        return ""
+    stated = gain_of(record, history.trials(record.id), found)
     return stated.signed if stated is not None and stated.is_fresh else ""

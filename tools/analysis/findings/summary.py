@@ -112,23 +112,11 @@ def summarize(record: StudyRecord, trials: Sequence[Trial]) -> Summary:
     objectives = record.spec.objectives
     everything, trials = trials, present_trials(trials, record.spec.space)
     ranked, chosen = leaderboard(trials, record.spec), winner(trials, record.spec)
-    is_hidden = chosen is not None and chosen.is_hidden
-    replicates = _hidden_values(trials) if is_hidden else _fresh_values(trials, objectives[0], _fresh_runs(record))
-    best = _candidate(chosen.trial, objectives[0], replicates) if chosen else None
-    default_run = default_trial(trials, record.spec.space)
-    constraints = record.spec.metric_constraints
-    breaks = broken_bounds(default_run, constraints) if default_run and default_run.state is TrialState.COMPLETE else ""
-    # What may not be chosen is nothing to measure a gain against.
-    default = _candidate(default_run, objectives[0], replicates) if default_run and not breaks else None
+    pair = _compared(record, trials, chosen)
+    best, default, versus, replicates = pair.best, pair.default, pair.versus, pair.replicates
     front = pareto_front(ranked, objectives) if len(objectives) > 1 else []
-    versus = (
-        hidden_difference(chosen.trial, default_run if default else None, sign=objectives[0].sign)
-        if chosen is not None and chosen.is_hidden
-        else _versus(best, default, objectives[0])
-    )
-    noise = _noise(trials, default_run, objectives[0])
-    is_confirmed = chosen is not None and (chosen.is_confirmed or chosen.is_hidden)
-    stated = stated_gain(best, default, objectives[0], versus, is_confirmed=is_confirmed)
+    noise = _noise(trials, pair.default_run, objectives[0])
+    stated = _stated(pair, chosen, objectives[0])
     data = HeadlineData(
         objectives=objectives,
         best=best,
@@ -140,9 +128,9 @@ def summarize(record: StudyRecord, trials: Sequence[Trial]) -> Summary:
         stated=stated,
         versus=versus,
         noise=noise,
-        constraints=constraints,
+        constraints=record.spec.metric_constraints,
         space=record.spec.space,
-        default_breaks=breaks,
+        default_breaks=pair.default_breaks,
         takes_seed="seed" in used_placeholders(record.spec),
         fresh=replicates.fresh,
     )
@@ -166,6 +154,47 @@ def summarize(record: StudyRecord, trials: Sequence[Trial]) -> Summary:
         states=dict(Counter(t.state.value for t in data.trials)),
         weigh=partial(importance, record.spec.space, trials, objectives[0]),
     )
+
+
+def gain_of(record: StudyRecord, trials: Sequence[Trial], chosen: Winner) -> StatedGain | None:
+    """Return the gain that a study's summary states, without the rest of it; None without a default to compare with."""
+    objective = record.spec.objectives[0]
+    return _stated(_compared(record, present_trials(trials, record.spec.space), chosen), chosen, objective)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Pair:
+    """The choice and the default, with their difference on fresh runs or hidden data."""
+
+    best: ConfigResult | None
+    default: ConfigResult | None
+    default_run: Trial | None
+    default_breaks: str
+    versus: Difference | None
+    replicates: _FreshValues
+
+
+def _compared(record: StudyRecord, trials: Sequence[Trial], chosen: Winner | None) -> _Pair:
+    objective, constraints = record.spec.objectives[0], record.spec.metric_constraints
+    is_hidden = chosen is not None and chosen.is_hidden
+    replicates = _hidden_values(trials) if is_hidden else _fresh_values(trials, objective, _fresh_runs(record))
+    best = _candidate(chosen.trial, objective, replicates) if chosen else None
+    run = default_trial(trials, record.spec.space)
+    breaks = broken_bounds(run, constraints) if run and run.state is TrialState.COMPLETE else ""
+    # What may not be chosen is nothing to measure a gain against.
+    default = _candidate(run, objective, replicates) if run and not breaks else None
+    if chosen is not None and is_hidden:
+        versus = hidden_difference(chosen.trial, run if default else None, sign=objective.sign)
+    else:
+        versus = _versus(best, default, objective)
+    return _Pair(
+        best=best, default=default, default_run=run, default_breaks=breaks, versus=versus, replicates=replicates
+    )
+
+
+def _stated(pair: _Pair, chosen: Winner | None, objective: Objective) -> StatedGain | None:
+    is_confirmed = chosen is not None and (chosen.is_confirmed or chosen.is_hidden)
+    return stated_gain(pair.best, pair.default, objective, pair.versus, is_confirmed=is_confirmed)
 
 
 def _fresh_runs(record: StudyRecord) -> str:
