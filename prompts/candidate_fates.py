@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from tunesmith.prompts.trial_rows import changes_text, reference_trial
+from tunesmith.prompts.trial_rows import SAME, changes_text, reference_trial
 from tunesmith.study.formatting import one_line
 from tunesmith.study.space.condition import Params
 from tunesmith.study.trials.trial import Source, Trial
@@ -91,7 +91,8 @@ def _what(one: CandidateFate, view: StudyView) -> str:
         return f"#{number} again on another seed"
     left_open = [name.split()[0] for name in one.free]
     params = {n: v for n, v in one.params.items() if n not in left_open}
-    parts = [changes_text(params, {} if reference is None else reference.params)]
+    changes = changes_text(params, {} if reference is None else reference.params)
+    parts = [changes] if changes != SAME or not one.free else []
     parts += [f"{', '.join(one.free)} left open"] if one.free else []
     return f"#{number} with {' and '.join(parts)}"
 

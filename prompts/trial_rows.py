@@ -19,6 +19,8 @@ from tunesmith.study.units import short_number
 
 LEADING_ROWS = 3
 """Number of best trials that are shown with their values on instances."""
+SAME = "the same"
+"""What a configuration without a change is shown as."""
 NOTED_S = 1.0
 """Seconds of a trial from which on they are worth saying."""
 MAX_SHOWN = 12
@@ -33,9 +35,9 @@ def reference_trial(view: StudyView) -> Trial | None:
 
 
 def changes_text(params: Params, reference: Params) -> str:
-    """Return what a configuration sets differently, as `lr=0.01 layers=3`; "the same" if nothing."""
+    """Return what a configuration sets differently, as `lr=0.01 layers=3`; SAME if nothing."""
     changed = {n: v for n, v in params.items() if n not in reference or not same(v, reference[n])}
-    return render_params(changed, digits=4) or "the same"
+    return render_params(changed, digits=4) or SAME
 
 
 def trial_table(

@@ -271,6 +271,8 @@ def test_a_candidate_and_a_region_are_shown_as_the_changes_that_they_were_given_
     region = CandidateFate(
         params={**BASE, "layers": 3}, fate=Fate.REGION, after=4, reason="replaced", base=0, free=["lr 0.01 to 0.1"]
     )
+    lines = fate_lines(study(FOUR), [replace(region, params=BASE)])
+    assert lines == ["region #0 with lr 0.01 to 0.1 left open: replaced"]
     lines = fate_lines(study(FOUR), [region, given])
     assert lines == ["region #0 with layers=3 and lr 0.01 to 0.1 left open: replaced", "not run yet: #0 with norm=true"]
 

@@ -29,8 +29,8 @@ _COMPARED = 40
 _NOISE_FACTOR = 2.8
 """Difference of two single runs that noise by itself rarely exceeds, in standard deviations of a run."""
 
-_SAME_NAMES = 2
-"""Number of pairs that are shown of the same two or three parameters."""
+_SAME_NAME, _SAME_NAMES = 4, 2
+"""Numbers of pairs that are shown of the same one parameter, and of the same two or three."""
 
 _MOST_CHANGES = 8
 """Number of changes of a new best that are named."""
@@ -85,7 +85,7 @@ def _is_told(changed: Sequence[str], told: Counter[frozenset[str]]) -> bool:
     """Return whether enough pairs speak of these parameters already: smaller ones of each, or several of the same."""
     names = frozenset(changed)
     if len(names) == 1:
-        return False
+        return told[names] >= _SAME_NAME
     smaller = [each for each in told if len(each) < len(names)]
     is_covered = len(names) == MAX_CHANGED and all(any(name in each for each in smaller) for name in names)
     return is_covered or told[names] >= _SAME_NAMES

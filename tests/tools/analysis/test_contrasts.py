@@ -44,7 +44,8 @@ def test_three_settings_whose_smaller_pairs_are_shown_are_left_out() -> None:
     assert any(s.count("->") > 4 for s in found(({}, 1.0), three))
 
 
-def test_no_more_than_two_pairs_speak_of_the_same_settings() -> None:
+def test_few_pairs_speak_of_the_same_settings() -> None:
+    assert len(found(({}, 1.0), *[({"x0": 0.05 * n}, 1.0 + n) for n in range(1, 8)])) == 4
     rows = [({"x0": 0.1 * n, "x1": 0.05 * n}, 1.0 + n) for n in range(1, 8)]
     sentences = found(*rows)
     assert len(sentences) == 2
