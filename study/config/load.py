@@ -12,8 +12,8 @@ from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
 from tunesmith.study.config.checks.cross import cross_mistakes
+from tunesmith.study.config.checks.partial_spec import other_mistakes
 from tunesmith.study.config.instances_file import with_instances_from_file
-from tunesmith.study.config.partial_spec import other_mistakes
 from tunesmith.study.config.space_tables import as_json_values, not_valid, read_space
 from tunesmith.study.config.spec import StudySpec
 from tunesmith.study.config.tables.relations import (
