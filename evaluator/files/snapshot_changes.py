@@ -1,6 +1,6 @@
 """Which files of the project are not as an earlier run copied them. Knows only the copies of runs, and when trials ran.
 
-What trials themselves write into the project is no change of it: a log that grows, or results next to the code. A file
+What trials themselves write into the project does not count: a log that grows, or results next to the code. A file
 counts as theirs only by evidence: it was modified while the study ran, and either it is a log, or it was only appended
 to while a trial ran, or no earlier trial needed it: the study's first copy lacks it, and it was modified while a trial
 ran each time. Code and settings always count.

@@ -135,7 +135,7 @@ def _imports_in(text: str) -> list[Imported]:
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return []
     texts = [node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str)]
-    # Code may put folders into sys.path; a text that is no folder finds no module.
+    # Code may put folders into sys.path; a text that names no folder finds no module.
     folders = ("", *(name for name in texts if "\n" not in name and len(name.split()) == 1))
     found = [
         *(one for node in ast.walk(tree) for one in _imports_of(node)),

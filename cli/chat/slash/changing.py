@@ -30,7 +30,7 @@ from tunesmith.tools.llm_tools.studies.listing import STUDIES, THIS_ONE
 
 
 def run(session: StudySession, rest: str) -> str:
-    """Start or resume the study: `/run`; or run that many further trials, whatever its budget says: `/run 5`."""
+    """Start or resume the study: `/run`; or run that many trials beyond its budget: `/run 5`."""
     further = json_value(rest.removeprefix("+")) if rest else None
     if further is not None and (not isinstance(further, int) or isinstance(further, bool) or further < 1):
         raise ToolRefused(f"{rest!r} is not valid here; give a number of further trials, for example /run 5")
