@@ -1,4 +1,7 @@
-"""Replaces a file in one step. It lives in `study`, the lowest package, because every other one needs it."""
+"""Replaces a file in one step, and says why one cannot be read.
+
+It lives in `study`, the lowest package, because every other one needs it.
+"""
 
 from __future__ import annotations
 
@@ -33,3 +36,10 @@ def write_atomic(path: Path, content: str | bytes) -> None:
         os.replace(partial, target)
     finally:
         partial.unlink(missing_ok=True)
+
+
+def unreadable_text(error: OSError | UnicodeDecodeError) -> str:
+    """Return why a file's text could not be read, to follow its name: "is not UTF-8 (byte 8); save it as UTF-8"."""
+    if isinstance(error, UnicodeDecodeError):
+        return f"is not UTF-8 (byte {error.start + 1}); save it as UTF-8"
+    return "is a folder" if isinstance(error, IsADirectoryError) else f"cannot be read: {error.strerror}"

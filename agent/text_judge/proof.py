@@ -45,6 +45,15 @@ def too_few_labels(count: int) -> str:
     return f"has {count} labelled examples, of which {MIN_LABELS} are needed to know a judge; label more, or {ACCEPT}"
 
 
+def same_label(labels: Labels) -> str:
+    """Return why labels show nothing of any judge: all of them say the same; "" if they do not."""
+    said = {label.label for label in labels}
+    if len(said) != 1:
+        return ""
+    all_say = f"has {len(labels)} labelled examples that all say {said.pop()}"
+    return f"{all_say}, which shows nothing; label better and worse texts, or {ACCEPT}"
+
+
 def label_questions(rules: Rules, labels: Labels) -> list[tuple[Question, ...]]:
     """Return the questions about each labelled example."""
     found: list[tuple[Question, ...]] = []

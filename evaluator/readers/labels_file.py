@@ -10,6 +10,7 @@ from pathlib import Path
 
 from tunesmith.study.config.tables.judge import JudgeTable
 from tunesmith.study.errors import ProjectError
+from tunesmith.study.files import unreadable_text
 from tunesmith.study.formatting import one_line, render_literal, valid_text
 
 MAX_LABELS = 10_000
@@ -56,14 +57,15 @@ def _rows(path: Path, name: str, wanted: tuple[str, ...]) -> list[tuple[int, Map
     except FileNotFoundError:
         raise ProjectError(f"[judge].labels: {name} does not exist in the project") from None
     except (OSError, UnicodeDecodeError) as error:
-        raise ProjectError(f"[judge].labels: {name} cannot be read: {error}") from None
+        raise ProjectError(f"[judge].labels: {name} {unreadable_text(error)}") from None
     csv.field_size_limit(max(csv.field_size_limit(), _FIELD_CHARS))
     reader = csv.DictReader(io.StringIO(text, newline=""))
     try:
         missing = [column for column in wanted if column not in (reader.fieldnames or [])]
         if missing:
             listed = ", ".join(("input", *wanted))
-            raise ProjectError(f"[judge].labels: {name} has no column {missing[0]}; expected a header {listed}")
+            hint = " with commas between the columns" if ";" in text.partition("\n")[0] else ""
+            raise ProjectError(f"[judge].labels: {name} has no column {missing[0]}; expected a header {listed}{hint}")
         twice = [column for column in ("input", *wanted) if (reader.fieldnames or []).count(column) > 1]
         if twice:
             raise ProjectError(f"[judge].labels: {name} has the column {twice[0]} more than once; rename the others")

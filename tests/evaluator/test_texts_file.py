@@ -57,6 +57,7 @@ def test_files_that_cannot_be_read_say_why(tmp_path: Path, make: Callable[[Path]
 @pytest.mark.parametrize(
     ("text", "pairs", "reason"),
     [
+        ("input;a;b;label\n", True, "expected a header input, a, b, label with commas between the columns"),
         ("input,a,b\n", True, "has no column label"),
         ("input,a,b,label\nq,x,y,c\n", True, "line 2: label .c. is not one of a, b, tie"),
         ("input,output,label\nq,x,9\n", False, "is not a number from 1 to 5"),

@@ -13,7 +13,7 @@ from tunesmith.agent.loop.judging.outages import JudgeOutages
 from tunesmith.agent.text_judge.asker import Asker
 from tunesmith.agent.text_judge.judge import Known, TextJudge
 from tunesmith.agent.text_judge.judged import JUDGED_EVENT, JudgedTexts, JudgedValues
-from tunesmith.agent.text_judge.proof import Proof, too_few_labels
+from tunesmith.agent.text_judge.proof import Proof, same_label, too_few_labels
 from tunesmith.agent.text_judge.questions import Rules
 from tunesmith.agent.text_judge.texts_folder import TextsFolder
 from tunesmith.evaluator.evaluation import Evaluation
@@ -23,6 +23,7 @@ from tunesmith.evaluator.readers.texts_file import read_texts_file
 from tunesmith.history.write import Recorder
 from tunesmith.study.config.tables.judge import JudgeTable
 from tunesmith.study.errors import Mistake, ProjectError, SpecError
+from tunesmith.study.files import unreadable_text
 from tunesmith.study.formatting import count, json_number_or_text
 from tunesmith.study.trials.observed.texts import Texts, TextsUnusable
 from tunesmith.study.trials.trial import Outcome, Trial, TrialState, Usage
@@ -105,7 +106,7 @@ class Judging:
         self._texts = TextsFolder(folder, [number for number, _ in self._ran])
         self._outages = JudgeOutages(recorder, now, note)
         labels = read_labels(table, project)
-        if not table.accept_unproven and (reason := too_few_labels(len(labels))):
+        if not table.accept_unproven and (reason := too_few_labels(len(labels)) or same_label(labels)):
             raise SpecError([Mistake("judge.labels", reason)], where="study.toml")
         self._judge = TextJudge(
             table,
@@ -223,7 +224,7 @@ def _criteria(table: JudgeTable, project: Path) -> str:
     except FileNotFoundError:
         raise ProjectError(f"[judge].prompt: {table.prompt} does not exist in the project") from None
     except (OSError, UnicodeDecodeError) as error:
-        raise ProjectError(f"[judge].prompt: {table.prompt} cannot be read: {error}") from None
+        raise ProjectError(f"[judge].prompt: {table.prompt} {unreadable_text(error)}") from None
     if not text:
         raise ProjectError(f"[judge].prompt: {table.prompt} is empty; write down what a good text is")
     return text

@@ -2,14 +2,30 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field
 
 from tunesmith.study.config.tables.field_types import Count, Text, no_bool
 from tunesmith.study.units import parse_seconds
 
-Address = Annotated[Text | None, Field(description='an address such as "http://127.0.0.1:11434/v1"')]
+
+def web_address(text: str) -> str:
+    """Return the address of a server.
+
+    Raises:
+        ValueError: it has no server, or begins with neither http:// nor https://.
+    """
+    if re.fullmatch(r"https?://[^\s/]+\S*", text) is None:
+        raise ValueError("not an address")
+    return text
+
+
+Address = Annotated[
+    Annotated[Text, AfterValidator(web_address)] | None,
+    Field(description='an address with http:// or https://, such as "http://127.0.0.1:11434/v1"'),
+]
 AnswerWait = Annotated[
     float,
     BeforeValidator(parse_seconds),

@@ -134,6 +134,17 @@ def test_too_few_labels_are_refused_before_anything_runs(tmp_path: Path, count: 
         assert not server.requests
 
 
+def test_labels_that_all_say_the_same_show_nothing_and_an_address_needs_a_scheme(tmp_path: Path) -> None:
+    rows = "\n".join(["input,a,b,label", *["q,quality=1,quality=0,a"] * 24])
+    project = make_judged_project(tmp_path / "p", "http://127.0.0.1:9/v1", labels=rows)
+    said = " ".join(invoke("run", cwd=project).stderr.split())
+    assert "has 24 labelled examples that all say a, which shows nothing" in said
+    (project / "labels.csv").write_bytes(b"input,a,b,label\n\xff")
+    assert "labels.csv is not UTF-8 (byte 17); save it as UTF-8" in " ".join(invoke("run", cwd=project).stderr.split())
+    other = make_judged_project(tmp_path / "q", "localhost:9/v1")
+    assert "judge.base_url" in invoke("run", cwd=other).stderr
+
+
 def test_trials_wait_while_the_judge_is_down_and_their_commands_run_once(tmp_path: Path) -> None:
     labels_are_done = threading.Event()
     is_up = threading.Event()
