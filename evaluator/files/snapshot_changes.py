@@ -2,8 +2,8 @@
 
 What trials themselves write into the project does not count: a log that grows, or results next to the code. A file
 counts as theirs only by evidence: it was modified while the study ran, and either it is a log, or it was only appended
-to while a trial ran, or no earlier trial needed it: the study's first copy lacks it, and it was modified while a trial
-ran each time. Code and settings always count.
+to while a trial ran, or the first trials worked without it: the study's first copy lacks it, and the study ran each
+time when it was modified. Code and settings always count.
 """
 
 from __future__ import annotations
@@ -105,8 +105,9 @@ def _is_written_by_trials(name: str, before: Path, now: Path, start: Path, times
     moment = now.stat().st_mtime
     if _LOG.search(name):
         return times.has_run(moment)
-    is_later = start.is_dir() and not os.path.lexists(start / name) and times.has_trial(before.stat().st_mtime)
-    return times.has_trial(moment) and (is_later or _is_beginning(before, now))
+    if start.is_dir() and not os.path.lexists(start / name):
+        return times.has_run(moment) and times.has_run(before.stat().st_mtime)
+    return times.has_trial(moment) and _is_beginning(before, now)
 
 
 def _is_beginning(before: Path, now: Path) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Sequence
 
 from tunesmith.evaluator.files.snapshot import Snapshot
@@ -23,11 +24,8 @@ def changed_files_text(trials: Sequence[Trial], now: Snapshot, history: History,
 
 
 def _run_spans(history: History, study_id: int) -> Iterator[Span]:
-    """Yield start and end of each run; one that was killed ends when its trials are queued again or the next starts."""
+    """Yield start and end of each earlier run; one that was killed ends when the next starts."""
     opened = [event.at for event in history.events(study_id, "opened")]
-    ends = [event.at for kind in ("ended", "requeued") for event in history.events(study_id, kind)]
-    for index, start in enumerate(opened):
-        following = opened[index + 1 : index + 2]
-        later = [end for end in [*ends, *following] if end >= start]
-        if later:
-            yield start, min(later)
+    ended = [event.at for event in history.events(study_id, "ended")]
+    for start, following in itertools.pairwise(opened):
+        yield start, next((end for end in ended if start <= end <= following), following)

@@ -15,6 +15,7 @@ from pathlib import Path
 import psutil
 import pytest
 from fakes.projects import SCRIPT, command, events, invoke, make_project, start
+from fakes.trials import wait_until
 
 from tunesmith.history.read import History
 from tunesmith.study.trials.trial import Source, TrialState
@@ -363,6 +364,25 @@ def test_files_that_trials_write_into_the_project_do_not_count_as_changed_and_ot
             file.write("more\n")
     done = invoke("run", "--trials", "5", cwd=project)
     assert "earlier trials ran with the old ones: data.csv, notes.log, rows.csv\n" in done.stdout
+
+
+def test_a_log_that_grew_in_a_run_that_was_killed_is_no_changed_file(tmp_path: Path) -> None:
+    project = make_project(tmp_path / "p", trials=1)
+    writes = (
+        f"open('{project}/train.log', 'a').write(f'{{x}}\\n')\nimport os\nwhile os.path.exists('{tmp_path}/wait'):\n"
+    )
+    (project / "train.py").write_text(f"{SCRIPT}\n{writes}    time.sleep(0.05)\n", encoding="utf-8")
+    (project / "train.log").write_text("before\n", encoding="utf-8")
+    assert invoke("run", cwd=project).returncode == 0
+    (tmp_path / "wait").touch()
+    process = start("run", "--trials", "2", cwd=project)
+    wait_until(lambda: len((project / "train.log").read_text(encoding="utf-8").splitlines()) == 3)
+    process.kill()
+    process.communicate(timeout=60)
+    (tmp_path / "wait").unlink()
+    done = invoke("run", "--trials", "2", cwd=project)
+    assert done.returncode == 0, done.stderr
+    assert "files changed" not in done.stdout
 
 
 def test_a_file_that_is_linked_and_was_replaced_is_named(tmp_path: Path) -> None:
