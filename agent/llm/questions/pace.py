@@ -12,6 +12,7 @@ from tunesmith.agent.llm.call_log import LoggedCall
 from tunesmith.agent.llm.llm_budget import LLMBudget
 from tunesmith.agent.llm.planner import CANDIDATES_PER_QUESTION, FIRST_CANDIDATES
 from tunesmith.agent.llm.questions.timing import QuestionCost, is_cheap, news, question_cost, seems_cheap
+from tunesmith.study.trials.trial import Source, TrialState
 from tunesmith.study.trials.view import StudyView
 
 MIN_SHARE_TO_RETHINK = 0.25
@@ -59,6 +60,8 @@ class QuestionPace:
         """Return whether results since the last question make the waiting candidates worth another thought."""
         if self._rule == "never" or len(view.finished) <= self._finished_seen:
             return False
+        if all(t.proposal.source is Source.DEFAULT and t.state is TrialState.COMPLETE for t in view.finished):
+            return False  # starting points given while the default ran are thought over once one of them has ended
         is_news = self.share >= MIN_SHARE_TO_RETHINK and news(view, since=self._finished_seen)
         return is_news or self._follows_results(view)
 

@@ -127,6 +127,17 @@ def test_waiting_candidates_are_thought_over_after_every_result_while_a_question
     assert "dropped, " not in model.asked[-1][-1].text
 
 
+def test_starting_points_are_not_thought_over_only_because_the_default_has_ended() -> None:
+    asks, model = pool()
+    asks.offer(study([]))
+    default = ran(0, 1.0)
+    default = replace(default, proposal=replace(default.proposal, source=Source.DEFAULT))
+    assert asks.offer(study([default])).candidates
+    assert len(model.asked) == 1
+    asks.offer(study([default, ran(1, 0.9)]))
+    assert len(model.asked) == 2
+
+
 def test_a_candidate_that_runs_is_not_shown_as_one_that_waits() -> None:
     asks, model = pool()
     asks.offer(study([ran(n, 1.0 + 0.1 * n) for n in range(4)]))
@@ -171,7 +182,9 @@ def test_no_question_is_asked_for_a_trial_that_the_sampler_proposes() -> None:
         return candidates_text([{"x": round(0.9 - 0.011 * n - 0.003 * i, 4)} for i in range(3)])
 
     model = ScriptedModel(says)
-    with ts.Tuner({"x": ts.Float(0.0, 1.0)}, model=model, rules=LLMRules(rethinks="always", fraction=0.5), trials=9) as tuner:
+    with ts.Tuner(
+        {"x": ts.Float(0.0, 1.0)}, model=model, rules=LLMRules(rethinks="always", fraction=0.5), trials=9
+    ) as tuner:
         for _ in range(9):
             asked = tuner.ask()
             tuner.tell(asked, abs(asked.params["x"] - 0.2))
