@@ -28,6 +28,9 @@ ACTIONS = ("pin", "unpin", "values", "range", "forbid", "permit", "derive", "par
 """What a model may ask for about the study itself."""
 
 
+_BOUND = {"type": ["number", "null"]}
+
+
 @dataclass(frozen=True, slots=True)
 class PlannerAnswer:
     """An answer as it was decoded: candidates and requests, each an object that is not checked yet."""
@@ -48,11 +51,22 @@ def planner_format(space: SearchSpace, kinds: Sequence[str] = KINDS) -> AnswerFo
         "predicted": {"type": ["number", "null"]},
         "refuted_by": {"type": "string"},
     }
+    # A prompt that describes the form itself has the search space already.
+    plain = {
+        **candidate,
+        "changes": {"type": "array", "items": closed_object({"name": {"type": "string"}, "value": {}})},
+        "free": {"type": "array", "items": closed_object({"name": {"type": "string"}, "low": _BOUND, "high": _BOUND})},
+    }
+    return AnswerFormat("candidates", _answer(candidate), _read_answer, shown=_answer(plain))
+
+
+def _answer(candidate: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the schema of an answer with candidates of this form."""
     properties = {
         "candidates": {"type": "array", "minItems": 1, "items": closed_object(candidate)},
         "requests": {"type": "array", "items": _request_item()},
     }
-    return AnswerFormat("candidates", closed_object(properties), _read_answer)
+    return closed_object(properties)
 
 
 def closed_object(properties: Mapping[str, Any]) -> dict[str, Any]:
@@ -88,9 +102,8 @@ def _change(name: str, parameter: Parameter, space: SearchSpace) -> dict[str, An
 
 
 def _free_item(space: SearchSpace) -> dict[str, Any]:
-    bound = {"type": ["number", "null"]}
     return closed_object(
-        {"name": {"type": "string", "enum": [*space.mixtures, *space.names]}, "low": bound, "high": bound}
+        {"name": {"type": "string", "enum": [*space.mixtures, *space.names]}, "low": _BOUND, "high": _BOUND}
     )
 
 

@@ -33,7 +33,8 @@ def to_langchain_messages(
 
     classes: Mapping[str, Any] = {"system": SystemMessage, "user": HumanMessage, "assistant": AIMessage}
     if method in ("json_object", "plain"):
-        instruction = render_text("answer_as_json.md", schema=json.dumps(answer_format.schema))
+        form = answer_format.schema if answer_format.shown is None else answer_format.shown
+        instruction = render_text("answer_as_json.md", schema=json.dumps(form))
         messages = [*messages[:-1], replace(messages[-1], text=f"{messages[-1].text}\n\n{instruction}")]
     return [classes[message.role](content=valid_text(redact(message.text))) for message in messages]
 

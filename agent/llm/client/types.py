@@ -26,11 +26,13 @@ class AnswerFormat(Generic[T]):
         name: name of the schema; letters and underscores only.
         schema: JSON schema of an object; servers that can will enforce it.
         read: turns the decoded object into a value; raises ValueError with a message that the model can act on.
+        shown: a shorter schema for a prompt that describes the form itself; None for the same one.
     """
 
     name: str
     schema: JsonSchema
     read: Callable[[Any], T]
+    shown: JsonSchema | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,7 @@ from tunesmith.agent.llm.answer_format import planner_format
 from tunesmith.agent.llm.candidate_pool import CandidatePool
 from tunesmith.agent.llm.candidates import validate_candidates
 from tunesmith.agent.llm.client.failures.errors import AnswerUnusable, Down, ModelDown, Unusable
+from tunesmith.agent.llm.client.messages import to_langchain_messages
 from tunesmith.agent.llm.client.types import CallRecord
 from tunesmith.agent.llm.planner import BatchFailure, LLMPlanner
 from tunesmith.agent.llm.prompt_context import make_prompt_context
@@ -163,6 +164,15 @@ def test_the_schema_names_every_parameter_and_is_closed() -> None:
     assert {"type": "null"} in changes["m"]["properties"]["value"]["anyOf"]
     with pytest.raises(ValueError, match="give a list"):
         planner_format(space).read({"points": []})
+
+
+def test_a_form_that_a_prompt_describes_does_not_repeat_the_search_space() -> None:
+    made = planner_format(SearchSpace({"width_of_layers": ts.Int(1, 777)}))
+    described = to_langchain_messages([Message("user", "Give candidates.")], made, "plain")[-1].content
+    assert "width_of_layers" in json.dumps(made.schema)
+    assert '"rationale"' in described
+    assert "width_of_layers" not in described
+    assert "777" not in described
 
 
 def planner(says: Callable[[int, Sequence[Message]], str]) -> tuple[LLMPlanner, ScriptedModel]:
