@@ -55,17 +55,17 @@ def contrasts(view: StudyView, count: int = 12) -> tuple[str, ...]:
             order = (_is_small(first, second, view, noise), len(changed), min(rank[first.number], rank[second.number]))
             pairs.append((order, first, second, changed))
     pairs.sort(key=lambda pair: (pair[0], pair[1].number, pair[2].number))
-    told: Counter[frozenset[str]] = Counter()
+    named: Counter[frozenset[str]] = Counter()
     steps: set[tuple[tuple[str, str, str], ...]] = set()
     for _, first, second, changed in pairs:
         if len(sentences) >= count:
             break
         early, late = sorted((first, second), key=lambda trial: trial.number)
         key = tuple(sorted((name, str(early.params.get(name)), str(late.params.get(name))) for name in changed))
-        if key in steps or (early.number, late.number) in shown or _is_told(changed, told):
+        if key in steps or (early.number, late.number) in shown or _is_covered(changed, named):
             continue
         steps.add(key)
-        told[frozenset(changed)] += 1
+        named[frozenset(changed)] += 1
         sentences[early.number, late.number] = _sentence(early, late, changed, view, noise)
     return tuple(sentences.values())
 
@@ -81,14 +81,14 @@ def _gains(view: StudyView, noise: float | None) -> dict[tuple[int, int], str]:
     return found
 
 
-def _is_told(changed: Sequence[str], told: Counter[frozenset[str]]) -> bool:
+def _is_covered(changed: Sequence[str], named: Counter[frozenset[str]]) -> bool:
     """Return whether enough pairs speak of these parameters already: smaller ones of each, or several of the same."""
     names = frozenset(changed)
     if len(names) == 1:
-        return told[names] >= _SAME_NAME
-    smaller = [each for each in told if len(each) < len(names)]
-    is_covered = len(names) == MAX_CHANGED and all(any(name in each for each in smaller) for name in names)
-    return is_covered or told[names] >= _SAME_NAMES
+        return named[names] >= _SAME_NAME
+    smaller = [each for each in named if len(each) < len(names)]
+    by_smaller = len(names) == MAX_CHANGED and all(any(name in each for each in smaller) for name in names)
+    return by_smaller or named[names] >= _SAME_NAMES
 
 
 def _compared(view: StudyView) -> list[Trial]:
