@@ -81,6 +81,8 @@ def metrics(found: Measurement) -> dict[str, float]:
 def remarks(plan: Plan, found: Measurement) -> str:
     """Return what makes a measurement less certain than it looks; "" for nothing."""
     whole, parts = found.interval, []
+    if any(layout.is_empty for layout in found.layouts):
+        parts.append("the reference gives an empty result, so nothing was compared")
     if whole.half_width > WIDE and len(found.blocks) > 1:
         parts.append(f"noisy: between {whole.low:.3g} and {whole.high:.3g}")
     if found.drift > DRIFT:

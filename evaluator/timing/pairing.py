@@ -62,6 +62,7 @@ class Layout:
         room: bytes for one result.
         seconds: of one call of the reference, roughly.
         device: where tensors lie; "" for the host.
+        is_empty: whether the reference's results were empty bytes, so that there is nothing to compare.
     """
 
     values: Mapping[str, Any]
@@ -70,6 +71,7 @@ class Layout:
     room: int
     seconds: float
     device: str
+    is_empty: bool = False
 
     @property
     def out(self) -> int:
@@ -137,7 +139,8 @@ def plan_layout(maker: WorkerProcess, case: Mapping[str, Any], *, is_single: boo
     fitting = max(MAX_SHARED_BYTES // (stride + room), 1)
     count = 1 if is_single else max(1, min(math.ceil(TARGET_S / max(seconds, 1e-9)), MAX_COUNT, fitting))
     device = str(answers[0].values["device"])
-    return Layout(values=case, count=count, stride=stride, room=room, seconds=seconds, device=device)
+    is_empty = all(bool(answer.values.get("is_empty")) for answer in answers)
+    return Layout(values=case, count=count, stride=stride, room=room, seconds=seconds, device=device, is_empty=is_empty)
 
 
 def _aligned(size: int) -> int:

@@ -143,7 +143,14 @@ class Worker:
         result = self._call(*args, **named, **self._options)
         self._synchronize()
         seconds = time.perf_counter() - started
-        return {"in": size, "out": encode(result, None, 0, 0), "seconds": seconds, "device": device}
+        out = encode(result, None, 0, 0)
+        return {
+            "in": size,
+            "out": out,
+            "seconds": seconds,
+            "device": device,
+            "is_empty": type(result) is bytes and not result,
+        }
 
     def _do_make(self, request: Mapping[str, Any]) -> None:
         assert self._make is not None  # noqa: S101

@@ -204,6 +204,16 @@ def test_programs_are_compared_by_what_they_print(bench: Timed) -> None:
     assert failure.kind is FailureKind.WRONG
 
 
+def test_programs_that_print_nothing_and_inputs_that_are_no_text_are_named(bench: Timed) -> None:
+    evaluate = {"candidate": "true", "reference": "true", "inputs": "inputs.py:make"}
+    bench.write("def make(seed):\n    return 'text'\n", "inputs.py")
+    assert "the reference gives an empty result, so nothing was compared" in bench.judge(evaluate).note
+    bench.write("def make(seed):\n    return [1, 2]\n", "inputs.py")
+    failure = bench.judge(evaluate).failure
+    assert failure is not None
+    assert "the function of `inputs` returned list, but a program reads one text or bytes" in failure.reason
+
+
 @needs_sandbox
 def test_edited_code_is_timed_in_the_sandbox(bench: Timed) -> None:
     edits = {"edits": {"files": ["slow.py"]}}
