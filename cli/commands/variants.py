@@ -19,9 +19,10 @@ from tunesmith.study.units import short_number
 from tunesmith.study.variant import Variant, VariantState, short_id
 from tunesmith.tools.analysis.findings.figures import plus_minus
 from tunesmith.tools.llm_tools.edits import FIT
-from tunesmith.tools.variants.constants import CodeConstant, code_constants
+from tunesmith.tools.variants.constants import CodeConstant
 from tunesmith.tools.variants.results import VariantResult, find_variant, matches_id, variant_results
 from tunesmith.tools.variants.run_command import CLAIM, is_claim
+from tunesmith.tools.variants.user_edit import offered_constants
 
 
 def show_variants(asked: str | None, study: Path, *, history: Path | None, as_json: bool) -> None:
@@ -45,7 +46,7 @@ def show_variants(asked: str | None, study: Path, *, history: Path | None, as_js
             if as_json:
                 show(json.dumps({**variant_json(variant), "diff": variant.diff}, indent=2))
             else:
-                _show_one(variant, code_constants(variant, {v.id: v for v in variants}, record.spec.space.names))
+                _show_one(variant, offered_constants(variant, {v.id: v for v in variants}, record.spec.space.names))
             return
         found = variant_results(record, opened.history.trials(record.id), variants)
     show(json.dumps([_result_json(s) for s in found], indent=2) if as_json else "\n".join(_tree(opened, found)))

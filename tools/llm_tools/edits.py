@@ -22,7 +22,7 @@ from tunesmith.tools.llm_tools.context import ToolContext
 from tunesmith.tools.llm_tools.tool import Arguments, Effect, StudyTool
 from tunesmith.tools.llm_tools.trials import NoArguments
 from tunesmith.tools.variants.apply import BranchFailed, CodePatch, make_branch, write_patch
-from tunesmith.tools.variants.constants import code_constants, with_values
+from tunesmith.tools.variants.constants import with_values
 from tunesmith.tools.variants.results import best_of_variants, changed_files, whole_diff
 from tunesmith.tools.variants.rules import gate_rules
 from tunesmith.tools.variants.run_command import CLAIM, is_claim
@@ -33,6 +33,7 @@ from tunesmith.tools.variants.user_edit import (
     build_user_edit,
     chosen_constants,
     find_known_variant,
+    offered_constants,
 )
 
 MAX_EDITS = 60
@@ -95,7 +96,7 @@ def edit_text(context: ToolContext, args: EditArguments) -> str:
     variant = find_known_variant(args.name, _known(context.study.variants()))
     declared = "".join(f"new parameter {name}: {table}\n" for name, table in variant.declared.items())
     warnings = "".join(f"{warning}\n" for warning in variant.warnings)
-    offered = code_constants(variant, _known(context.study.variants()), context.study.spec.space.names)
+    offered = offered_constants(variant, _known(context.study.variants()), context.study.spec.space.names)
     declared += "".join(f"could be a parameter: {constant.text}\n" for constant in offered)
     one = edit_line(variant, _bests(context, [variant]), context.study.view(), context.study.spec)
     line = fenced(one, "edit", keep="start")

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from tunesmith.study.commands import EditCode
 from tunesmith.study.config.spec import StudySpec
 from tunesmith.study.errors import HistoryError, ToolRefused
+from tunesmith.study.formatting import count
 from tunesmith.study.names import did_you_mean
 from tunesmith.study.space.condition import Value
 from tunesmith.study.space.space import SearchSpace
@@ -96,10 +97,25 @@ def chosen_constants(
     except ValueError as error:
         raise ToolRefused(f"{short_id(variant.id)}: {error}") from None
     free = MAX_DECLARED - len(variant.declared)
+    if free <= 0:
+        raise ToolRefused(
+            f"{short_id(variant.id)} has {len(variant.declared)} parameters, as many as a version may have"
+        )
     if len(chosen) > free:
         offered = ", ".join(constant.name for constant in chosen)
-        raise ToolRefused(f"{short_id(variant.id)} may get {max(free, 0)} more parameters; choose among {offered}")
+        raise ToolRefused(f"{short_id(variant.id)} may get {count(free, 'more parameter')}; choose among {offered}")
     return chosen
+
+
+def offered_constants(variant: Variant, known: Mapping[str, Variant], taken: Sequence[str]) -> list[CodeConstant]:
+    """Return the numbers of an edit that a person may make parameters; none of a version with as many as it may have.
+
+    Args:
+        variant: the version.
+        known: every version, by id.
+        taken: names of the study's parameters.
+    """
+    return code_constants(variant, known, taken) if len(variant.declared) < MAX_DECLARED else []
 
 
 def find_known_variant(name: str, known: Mapping[str, Variant]) -> Variant:

@@ -19,7 +19,7 @@ from tunesmith.tools.variants.constants import (
     with_values,
 )
 from tunesmith.tools.variants.rules import GateRules
-from tunesmith.tools.variants.user_edit import chosen_constants
+from tunesmith.tools.variants.user_edit import chosen_constants, offered_constants
 
 BEFORE = """\
 import torch
@@ -128,6 +128,18 @@ def test_two_wishes_for_one_number_are_no_contradiction() -> None:
     assert [c.name for c in chosen_constants(fitted, known, (), ["momentum", "noise_scale"])] == ["noise_scale"]
     with pytest.raises(ToolRefused, match="has momentum as a parameter already"):
         chosen_constants(fitted, known, (), ["momentum"])
+
+
+def test_a_version_with_all_its_parameters_offers_no_more() -> None:
+    numbers = "".join(f"\nscale_{letter} = 0.{digit}" for digit, letter in enumerate("abcdefg", start=2))
+    variant, known = edited("momentum = 0.9", f"momentum = 0.9{numbers}"), {"root": ROOT}
+    with pytest.raises(ToolRefused, match="may get 4 more parameters; choose among scale_a, scale_b"):
+        chosen_constants(variant, known, (), ())
+    full = fit_constants(variant, chosen_constants(variant, known, (), [f"scale_{letter}" for letter in "abcd"]))
+    assert offered_constants(variant, known, ())
+    assert offered_constants(full, known, ()) == []
+    with pytest.raises(ToolRefused, match="has 4 parameters, as many as a version may have"):
+        chosen_constants(full, known, (), ())
 
 
 def test_a_later_edit_keeps_the_parameter_unless_it_changes_the_number() -> None:
