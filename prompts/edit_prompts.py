@@ -51,6 +51,8 @@ class CodeFacts:
         loading: share of the time in which it loaded data; "" while that is unknown.
         log: the end of its log.
         noise: standard deviation between seeds; "" while it is unknown.
+        limit: how long an edit may train; "" where that is free.
+        trials_left: number of trials that may still start; "" without a limit.
         earlier_edits: one line for each earlier edit, the latest last.
         constants: one line for each number of an earlier edit that could be a parameter.
         filled: numbers in the code that are parameters already, with their places.
@@ -74,6 +76,8 @@ class CodeFacts:
     loading: str = ""
     log: str = ""
     noise: str = ""
+    limit: str = ""
+    trials_left: str = ""
     earlier_edits: Sequence[str] = ()
     constants: Sequence[str] = ()
     filled: Sequence[str] = ()

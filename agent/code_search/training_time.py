@@ -110,6 +110,18 @@ def confirmed_text(edited: Usage, before: Usage, code: str) -> str:
     return f"{more} of {_name(code)} in a run next to it at the same settings; {_RULE}"
 
 
+def limit_text(trials: Sequence[Trial]) -> str:
+    """Return how long edited code may train, for the model; `trials` are those of the user's own code."""
+    ran = [t.outcome.usage.cpu_s for t in trials if t.state is TrialState.COMPLETE and t.outcome is not None]
+    known = sorted(seconds for seconds in ran if seconds)
+    spread = " to ".join(dict.fromkeys(map(short_seconds, (known[0], known[-1])))) if known else ""
+    took = f", which took {spread} of CPU" if spread else ""
+    return (
+        f"no more steps, tokens or seconds than your starting code at the same settings{took}; an edit with over "
+        f"{PAIR_SHARE:g} times its CPU seconds in a run next to it fails"
+    )
+
+
 def _ancestors(code: str, variants: Mapping[str, Variant]) -> list[str]:
     """Return the code that a version descends from: the user's own, then the oldest edit, up to its parent."""
     found: list[str] = []

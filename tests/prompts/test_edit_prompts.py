@@ -41,6 +41,8 @@ FACTS = CodeFacts(
     loading="3%",
     log="step 1410 done",
     noise="0.012",
+    limit="no more steps than your starting code",
+    trials_left="7 trials",
     earlier_edits=["edit-0a1b2c (data): broken: crash: IndexError. shuffle by length"],
     overused_direction="data",
 )
@@ -70,6 +72,8 @@ def test_every_fact_is_in_the_prompt_once() -> None:
         "loading data took 3%",
         "| step 1410 done",
         "has a standard deviation of 0.012",
+        "no more steps than your starting code",
+        "budget left: 7 trials",
     ):
         assert shown.count(fact) == 1, fact
     assert "The last edits all had the direction data" in shown

@@ -17,10 +17,11 @@ from tunesmith.agent.code_search.questions.evidence import (
     profile_text,
 )
 from tunesmith.agent.code_search.strategies.base import EditRequest, SearchState
+from tunesmith.agent.code_search.training_time import limit_text
 from tunesmith.prompts.edit_prompts import CodeFacts, FailedEdit
 from tunesmith.prompts.example_facts import ExampleFacts, example_facts
 from tunesmith.study.config.spec import StudySpec
-from tunesmith.study.formatting import render_params
+from tunesmith.study.formatting import count, render_params
 from tunesmith.study.trials.results import default_trial
 from tunesmith.study.trials.trial import Trial
 from tunesmith.study.trials.view import StudyView
@@ -98,6 +99,8 @@ class EditQuestionBuilder:
             loading=loading_text(profile),
             log=self.records.log_end(best.number) if best else "",
             noise=short_number(self.state.seed_noise, 2) if self.state.seed_noise else "",
+            limit=self._limit(),
+            trials_left=count(int(self.state.trials_left), "trial") if self.spec.budget.trials is not None else "",
             earlier_edits=edit_lines(self.state),
             constants=self._constants(),
             filled=[f"{name} ({table[FILL]})" for name, table in parent.declared.items() if is_filled(table)],
@@ -106,6 +109,13 @@ class EditQuestionBuilder:
             is_text=self._is_text(parent),
             examples=self._examples(arm),
         )
+
+    def _limit(self) -> str:
+        """Return how long an edit may train; "" where the study leaves that free or measures time itself."""
+        is_timed = self.spec.evaluate is not None and self.spec.evaluate.is_time
+        if is_timed or self.spec.edits is None or self.spec.edits.time == "free":
+            return ""
+        return limit_text([t for t in self.state.trials if not t.proposal.code])
 
     def _is_text(self, parent: Variant) -> bool:
         """Return whether only text parameters may be edited, no code."""

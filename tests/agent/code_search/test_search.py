@@ -14,7 +14,7 @@ from tunesmith.agent.code_search.questions.editor import EditQuestion, EditResul
 from tunesmith.agent.code_search.search import CodeSearch
 from tunesmith.agent.code_search.version_trials import TrialRequest, edited_script
 from tunesmith.study.config.load import parse_spec
-from tunesmith.study.trials.trial import FailureKind, Proposal, Source, Trial
+from tunesmith.study.trials.trial import FailureKind, Proposal, Source, Trial, Usage
 from tunesmith.study.trials.view import StudyView
 from tunesmith.study.variant import Edit, Variant, VariantState, short_id
 from tunesmith.tools.control.study_reader import study_view
@@ -294,6 +294,21 @@ def test_a_question_goes_out_while_versions_are_tuned_and_none_when_no_trial_is_
     assert len(editor.asked) == asked
     untried = [v for v in code.variants().values() if v.is_edited and v.state is VariantState.SOUND]
     assert {v.id for v in untried} <= {t.proposal.code for t in trials}, "no edit is left without a trial"
+
+
+def test_a_question_says_how_long_an_edit_may_train_and_what_is_left() -> None:
+    editor = ScriptedEditor(("a = 1", "a = 2"))
+    first = ran(0, 1.0)
+    assert first.outcome is not None
+    first = replace(first, outcome=replace(first.outcome, usage=Usage(wall_s=2.0, cpu_s=1.5)))
+    run(search(editor), [first])
+    facts = editor.asked[0].facts
+    assert facts.trials_left == "39 trials"
+    assert "which took 1.5 s of CPU" in facts.limit
+    free = parse_spec({**SPEC.document, "edits": {"files": ["train.py"], "time": "free"}})
+    editor = ScriptedEditor(("a = 1", "a = 2"))
+    run(CodeSearch(free, ROOT, (), rules=RULES, editor=editor), [first])
+    assert editor.asked[0].facts.limit == ""
 
 
 def test_the_last_trial_waits_for_the_answer_that_is_on_its_way() -> None:
