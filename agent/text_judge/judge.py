@@ -120,6 +120,11 @@ class TextJudge:
         return self._proof is not None
 
     @property
+    def waits_for_labels(self) -> bool:
+        """Whether questions about labelled examples have no answer yet."""
+        return not self._label_keys <= self._verdicts.keys()
+
+    @property
     def asker(self) -> Asker:
         """What asks the model."""
         return self._asker

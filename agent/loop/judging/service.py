@@ -122,7 +122,9 @@ class Judging:
             reference=_reference(table, project),
             best=best,
         )
-        self._note_of_another = _note_of_another(len(self._judge.stale))
+        self._first_notes = [_note_of_another(len(self._judge.stale))] if self._judge.stale else []
+        if self._judge.waits_for_labels:
+            self._first_notes.append(f"asking the judge about {count(len(labels), 'labelled example')} first")
 
     @property
     def is_ready(self) -> bool:
@@ -194,9 +196,8 @@ class Judging:
         if down is not None and down.permanent and not self._judge.is_proven:
             raise ProjectError(f"[judge]: {down.reason}")
         self._outages.update(self._judge.asker)
-        if self._note_of_another:
-            self._note(self._note_of_another)
-            self._note_of_another = ""
+        while self._first_notes:
+            self._note(self._first_notes.pop(0))
         changed = self._judge.judge_again()
         self._change(changed)
         return bool(changed)
@@ -265,6 +266,6 @@ def _outcome(detail: Mapping[str, Any]) -> Outcome:
 
 
 def _note_of_another(trials: int) -> str:
-    """Return what a run says whose judge is not the one of earlier trials; "" where none were judged by another."""
+    """Return what a run says whose judge is not the one that judged this many earlier trials."""
     texts = f"the texts of {count(trials, 'trial')} are judged anew, so that values compare"
-    return f"another judge, prompt or reference than before: {texts}" if trials else ""
+    return f"another judge, prompt or reference than before: {texts}"

@@ -41,6 +41,7 @@ def test_texts_are_compared_in_both_orders_and_nothing_is_asked_twice(tmp_path: 
         project = make_judged_project(tmp_path / "p", server.base_url, trials=4)
         done = invoke("run", cwd=project)
         assert done.returncode == 0, done.stderr
+        assert "asking the judge about 24 labelled examples first" in done.stdout
         asked = [tuple(texts_shown(r)) for r in server.requests]
         assert len(asked) == len(set(asked))
         assert {(b, a) for a, b in asked} == set(asked)
@@ -54,7 +55,9 @@ def test_texts_are_compared_in_both_orders_and_nothing_is_asked_twice(tmp_path: 
         assert line in invoke("status", cwd=project).stdout
         before = len(server.requests)
         (project / "study.toml").write_text((project / "study.toml").read_text().replace("trials = 4", "trials = 5"))
-        assert invoke("run", cwd=project).returncode == 0
+        again = invoke("run", cwd=project)
+        assert again.returncode == 0
+        assert "labelled examples first" not in again.stdout
         assert not [r for r in server.requests[before:] if "labelled" in str(r)]
         new = [tuple(texts_shown(r)) for r in server.requests[before:]]
         assert not set(new) & set(asked)
