@@ -7,6 +7,7 @@ such a replacement may have caused are left out.
 from __future__ import annotations
 
 import copy
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -14,12 +15,13 @@ from pydantic import ValidationError
 
 from tunesmith.study.config.checks.cross import cross_mistakes
 from tunesmith.study.config.spec import StudySpec
+from tunesmith.study.config.tables.serve import UNREAD
 from tunesmith.study.errors import Mistake
 from tunesmith.study.names import nearest_name
 from tunesmith.study.space.space import SearchSpace
 
 _REMOVED = object()
-_REPLACEMENTS: tuple[Any, ...] = (_REMOVED, "-", 1, 2, ["-"], {})
+_REPLACEMENTS: tuple[Any, ...] = (_REMOVED, UNREAD, 1, 2, [UNREAD], {})
 """What a wrong value is replaced by, in this order: nothing, for its default, or any value that is valid."""
 _NAMING = frozenset({"derived", "fidelity", "serve", "space"})
 """Tables that define placeholders, [serve] as a whole only."""
@@ -59,7 +61,7 @@ def _may_follow(mistake: Mistake, tables: set[str], replaced: set[tuple[str, str
         return True
     if any(f"[{name}].{key}" in mistake.message for name, key in replaced if key):
         return True
-    if ("study", "metric") in replaced and "metric" in mistake.message:
+    if replaced & {("study", "metric"), ("study", "")} and "metric" in mistake.message:
         return True
     lost = {name for name, key in replaced if name in _NAMING and (name != "serve" or not key)}
     return bool(lost) and "not defined in [space]" in mistake.message
@@ -68,16 +70,19 @@ def _may_follow(mistake: Mistake, tables: set[str], replaced: set[tuple[str, str
 def _readable(values: Mapping[str, Any], wrong: Sequence[Sequence[str]]) -> StudySpec | None:
     """Return the study with its wrong values replaced; None where no replacement is valid."""
     document = {name: copy.deepcopy(value) if name != "space" else value for name, value in values.items()}
-    paths = [tuple(path) for path in wrong]
-    for replacement in _REPLACEMENTS:
-        for path in paths:
-            _replace(document, path, replacement)
+    paths, tried = [tuple(path) for path in wrong], Counter[tuple[str, ...]]()
+    while all(tried[path] < len(_REPLACEMENTS) for path in paths):
+        for path in dict.fromkeys(paths):
+            _replace(document, path, _REPLACEMENTS[tried[path]])
+            tried[path] += 1
         try:
             return StudySpec(**document)
         except ValidationError as error:
             found = [tuple(str(part) for part in item["loc"]) for item in error.errors()]
-            # A path may hold the name of a validator; what is replaced is the value that was named before.
-            paths = [next((p for p in paths if p[: len(loc)] == loc or loc[: len(p)] == p), loc) for loc in found]
+            # A path may hold the name of a validator; what is replaced is the value that was named before. Where that
+            # had every replacement, the last of which is an empty table, the table's own keys are filled.
+            left = [path for path, count in tried.items() if count < len(_REPLACEMENTS)]
+            paths = [next((p for p in left if p[: len(loc)] == loc or loc[: len(p)] == p), loc) for loc in found]
     return None
 
 

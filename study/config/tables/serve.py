@@ -14,6 +14,8 @@ from tunesmith.study.units import parse_seconds
 PORT, RESULT = "port", "result"
 """Placeholders that are filled when a trial starts: a free port, and the file that the benchmark writes."""
 SERVE_PLACEHOLDERS = (PORT, RESULT)
+UNREAD = "x"
+"""Takes the place of a text that is missing or wrong while the rest of a file is checked."""
 SHOWN_PORT = 8000
 """Port in a command that is shown to people."""
 
@@ -85,5 +87,5 @@ def with_server_as_command(document: Mapping[str, Any]) -> Mapping[str, Any]:
         return document
     # Where [serve] has no command, that is the mistake, and not that [run] has none.
     command = serve.get("command") if isinstance(serve, Mapping) else None
-    command = command if isinstance(command, str) and command else "-"
+    command = command if isinstance(command, str) and command else UNREAD
     return {**document, "run": {"command": command, "metrics_from": ["stdout"], **run}}
