@@ -10,6 +10,7 @@ from pathlib import Path
 from tunesmith.study.config.filled import used_placeholders
 from tunesmith.study.config.spec import StudySpec
 from tunesmith.study.config.tables.relations import few_left_warning
+from tunesmith.study.config.tables.search import STAGED_SCHEDULES
 from tunesmith.study.config.tables.timing import needs_no_command
 from tunesmith.study.config.template import argv, placeholders
 from tunesmith.study.formatting import count, render_shares
@@ -67,7 +68,10 @@ def check_parameters(spec: StudySpec) -> Finding:
 
 
 def unused_parameters(spec: StudySpec) -> list[str]:
-    """Return the parameters that are not in the command; one share of a mixture follows from the others."""
+    """Return the parameters that are not in the command; one share of a mixture follows from the others.
+
+    With a schedule of stages the fidelity is one of them: without it, each stage would be a full run.
+    """
     used = list(used_placeholders(spec))
     for name in used:
         formula = spec.space.relations.derived.get(name)
@@ -77,7 +81,9 @@ def unused_parameters(spec: StudySpec) -> list[str]:
         missing = [name for name in names_of(mixture, shares) if name in unused]
         if len(missing) == 1:
             unused.remove(missing[0])
-    return unused
+    fidelity, schedule = spec.fidelity, spec.schedule
+    is_staged = schedule is not None and schedule.kind in STAGED_SCHEDULES
+    return unused + ([fidelity.name] if fidelity is not None and is_staged and fidelity.name not in used else [])
 
 
 def check_rules(spec: StudySpec) -> Iterator[Finding]:

@@ -45,7 +45,7 @@ def _removal(unused: Sequence[str], spec: StudySpec) -> str:
             return f'remove "{by_share[unused[0]]}" from `of` in [space].{mixture}'
         if unused[0] in by_share:
             return f"remove {mixture} from [space]"
-    return "remove it from [space]"
+    return "remove it from [space]" if unused[0] in spec.space.names else 'write kind = "full" in [schedule]'
 
 
 def _scripts(project: Path) -> Iterator[Path]:

@@ -134,6 +134,18 @@ def test_a_branch_point_is_the_whole_step_before_and_a_finished_run_is_no_trunk(
     assert {start for start, steps, *_ in ran if steps == 100} == {50, 99}, "each shape trains its own decay"
 
 
+def test_stages_whose_length_reaches_no_trial_are_named(tmp_path: Path) -> None:
+    made = project(tmp_path / "p", trials=1)
+    file = made / "study.toml"
+    file.write_text(file.read_text(encoding="utf-8").replace("--steps {steps}", "--steps 100"), encoding="utf-8")
+    script = made / "train.py"
+    script.write_text(script.read_text(encoding="utf-8").replace("TUNESMITH_", "MY_"), encoding="utf-8")
+    assert "steps: not in the command" in invoke("check", cwd=made).stdout
+    said = " ".join(invoke("run", cwd=made).stdout.split())
+    assert "steps reaches no trial" in said
+    assert 'add {steps} to the command, or write kind = "full" in [schedule]' in said
+
+
 def test_a_study_does_not_go_over_to_longer_runs(tmp_path: Path) -> None:
     made = project(tmp_path / "p", trials=1)
     assert invoke("run", cwd=made).returncode == 0
