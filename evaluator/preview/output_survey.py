@@ -45,7 +45,7 @@ MAX_NEW_FILES, MAX_NEW_FILE_BYTES = 200, 8 * 2**20
 _FILE_SUFFIXES = (".json", ".jsonl", ".csv", ".tsv")
 _KIND = r"(?:mean|avg|average|train(?:ing)?|val(?:id(?:ation)?)?|test|eval(?:uation)?|dev|best|final|last|total)"
 _NAMED = re.compile(
-    rf"(?<![\w./@-])((?:{_KIND}\s)?[A-Za-z_][\w./@-]{{0,80}}+)[\"']?\s{{0,8}}+[=:]\s{{0,8}}+(?=[\"'\w.+(\[<∞−-])",
+    rf"(?<![\w./@-])((?:{_KIND}\s)?[^\W\d][\w./@-]{{0,80}}+)[\"']?\s{{0,8}}+[=:]\s{{0,8}}+(?=[\"'\w.+(\[<∞−-])",
     re.IGNORECASE,
 )
 _PROGRESS = re.compile(

@@ -25,7 +25,7 @@ from tunesmith.evaluator.readers.telemetry import telemetry
 from tunesmith.study.formatting import one_line, strip_escapes
 from tunesmith.study.trials.observed.observation import Observation
 
-_PAIR = re.compile(r"(?<![\w./@-])([A-Za-z_][\w./@-]*+)[\"']?\s{0,8}+[=:]\s{0,8}+(?=[\"'\w.+(\[<∞−-])")
+_PAIR = re.compile(r"(?<![\w./@-])([^\W\d][\w./@-]*+)[\"']?\s{0,8}+[=:]\s{0,8}+(?=[\"'\w.+(\[<∞−-])")
 _STEP = re.compile(
     r"(?<![\w-])(?:epoch|step|global_step|iter|iteration|round)s?[\"']?\s{0,8}[=:#]?\s{0,8}\[?\s{0,8}(?=\d)",
     re.IGNORECASE,

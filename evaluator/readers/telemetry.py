@@ -38,7 +38,7 @@ _TOKENS = {
 _RATE = re.compile(r"(?:/s(?:ec(?:ond)?)?|_per_s(?:ec(?:ond)?)?)\Z", re.IGNORECASE)
 _PAIR = re.compile(
     r"(?:(?<![\w./@-])(?P<part>train|training|val|valid|validation|eval|test|dev)[ ]{1,3})?"
-    r"(?<![\w./@-])(?P<name>[A-Za-z_][\w./@-]{0,60}+)[\"']?\s{0,8}+[=:]\s{0,8}+(?=[\"'\w.+−-])",
+    r"(?<![\w./@-])(?P<name>[^\W\d][\w./@-]{0,60}+)[\"']?\s{0,8}+[=:]\s{0,8}+(?=[\"'\w.+−-])",
     re.IGNORECASE,
 )
 _OTHER_BEFORE = re.compile(

@@ -19,7 +19,7 @@ from collections.abc import Mapping
 from tunesmith.study.formatting import render_exact
 from tunesmith.study.space.condition import Value
 
-NAME = r"(?:instance\.[A-Za-z_]\w*|(?<!\$\{)[A-Za-z_]\w*\.[A-Za-z_][\w-]*|[A-Za-z_]\w*)"
+NAME = r"(?:instance\.[^\W\d]\w*|(?<!\$\{)[^\W\d]\w*\.[^\W\d][\w-]*|[^\W\d]\w*)"
 """A placeholder's name: of a column of the instance, of a share of a mixture, or of one part.
 
 `${model.name}` is none: Hydra and OmegaConf read it.

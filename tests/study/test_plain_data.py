@@ -48,6 +48,10 @@ def test_inactive_parameters_leave_no_word() -> None:
     assert placeholders(template) == ["m", "k", "n", "lr"]
 
 
+def test_a_name_may_begin_with_any_letter() -> None:
+    assert argv("t {ö} {mix.ü}", {"ö": 1, "mix.ü": 0.5}) == ["t", "1", "0.5"]
+
+
 def test_the_command_line_to_paste_is_the_one_that_ran() -> None:
     spec = make_spec(run={"command": "python train.py --lr {lr} --opt {optimizer} --momentum {momentum} --seed {seed}"})
     line = command_line(spec, {"lr": 0.01, "hidden": 8, "optimizer": "it's adam"})

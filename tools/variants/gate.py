@@ -41,7 +41,7 @@ _EXTERNAL_CALL = re.compile(
     r"|^os\.(system|popen|exec\w*|spawn\w*|fork|kill|remove|unlink|rename|replace|rmdir|chmod|symlink|link)$"
     r"|^(open|exec|eval|__import__)$|\.(write_text|write_bytes|unlink|touch|symlink_to|hardlink_to)$|^ctypes\."
 )
-_PLACEHOLDER = re.compile(r"\{\{?\s*[A-Za-z_][\w.]*\s*\}?\}")
+_PLACEHOLDER = re.compile(r"\{\{?\s*[^\W\d][\w.]*\s*\}?\}")
 _FATAL_MESSAGES = frozenset(
     {"UndefinedName", "UndefinedLocal", "ReturnOutsideFunction", "YieldOutsideFunction", "ContinueOutsideLoop",
      "BreakOutsideLoop", "DuplicateArgument", "TwoStarredExpressions", "DefaultExceptNotLast"}

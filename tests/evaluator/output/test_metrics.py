@@ -45,6 +45,10 @@ def test_known_forms(line: str, values: dict[str, float], step: float | None) ->
     assert at == step
 
 
+def test_a_name_may_begin_with_any_letter() -> None:
+    assert parse_line("übel=0.41 βeta: 2", ["übel", "βeta"])[0] == {"übel": 0.41, "βeta": 2.0}
+
+
 @given(
     value=st.floats(),
     form=st.sampled_from(["loss={}", "loss: {}", "x y z loss {}", '{{"loss": {}}}', "a=1, loss={}, b=2"]),

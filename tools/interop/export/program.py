@@ -189,7 +189,7 @@ def _remarks(exported: StudyExport, is_flat: bool) -> list[str]:
 
 def _is_plain(exported: StudyExport) -> bool:
     """Return whether the command runs without a shell and has plain placeholders only."""
-    switches = re.search(r"\{[A-Za-z_]\w*\?", exported.command)
+    switches = re.search(r"\{[^\W\d]\w*\?", exported.command)
     return bool(exported.command) and not exported.shell and not switches
 
 
