@@ -50,7 +50,7 @@ def next_turn(view: StudyView, fraction: float) -> Turn:
     if view.number >= OPENING_TRIALS or not may_alternate or fruitless >= FRUITLESS:
         gained = min(ODDS_GAINED ** fruitless_trials(view, Source.SAMPLER), MAX_GAIN)
         odds = fraction / max(1.0 - fraction, 1e-9) * ODDS_KEPT**fruitless * gained
-        return drawn_turn(view, min(max(odds / (1.0 + odds), MIN_LLM_FRACTION), MAX_LLM_FRACTION))
+        return drawn_turn(view, min(max(odds / (1.0 + odds), min(MIN_LLM_FRACTION, fraction)), MAX_LLM_FRACTION))
     is_odd = view.number % 2 == 1
     if fraction >= _FRACTION_TO_LEAD and not is_odd:
         return Turn(True, f"the LLM leads so far ({fraction:.0%}): its turn again")
