@@ -145,7 +145,7 @@ class LLMPlanner:
             refused: why each candidate of the last answer was refused, if that is what the question is about.
         """
         if not refused or not self._task:
-            self._task, self._asked_for = next_task(context.view, context.untouched, self._asked_for)
+            self._task, self._asked_for = next_task(context.view, self._asked_for)
         task = self._task
 
         def messages(count: int, max_tokens: int) -> list[Message]:

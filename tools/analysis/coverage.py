@@ -42,14 +42,20 @@ def untried(space: SearchSpace, trials: Sequence[Trial], important: Sequence[str
         values = [_named(name, next(iter(seen[name])), space.parameters[name]) for name in fixed]
         sentences.append(f"always the same value: {', '.join(values)}")
     sentences += [f"never active: {', '.join(never)}"] if never else []
+    return (*sentences, *untried_values(space, trials), *_empty_ranges(space, trials, important))
+
+
+def untried_values(space: SearchSpace, trials: Sequence[Trial]) -> list[str]:
+    """Return a sentence for each choice that was varied and has values that no trial had."""
+    sentences = []
     for name, parameter in space.parameters.items():
-        every = parameter.choices if isinstance(parameter, Choice) else (False, True)
-        if not isinstance(parameter, Choice | Bool) or len(seen[name]) < 2:  # noqa: PLR2004  # listed above
+        seen = {t.params[name] for t in trials if name in t.params}
+        if not isinstance(parameter, Choice | Bool) or len(seen) < 2:  # noqa: PLR2004  # else always the same value
             continue
-        missing = [render_short(value) for value in every if value not in seen[name]]
-        if missing:
+        every = parameter.choices if isinstance(parameter, Choice) else (False, True)
+        if missing := [render_short(value) for value in every if value not in seen]:
             sentences.append(f"values of {name} that never ran: {', '.join(missing[:_MANY])}")
-    return (*sentences, *_empty_ranges(space, trials, important))
+    return sentences
 
 
 def _named(name: str, value: Value, parameter: Parameter) -> str:

@@ -13,6 +13,7 @@ from tunesmith.study.trials.results import default_trial
 from tunesmith.study.trials.trial import Trial
 from tunesmith.study.trials.view import StudyView
 from tunesmith.study.trials.winner import leaderboard
+from tunesmith.tools.analysis.coverage import untried_values
 
 STAGNATION_TRIALS = 5
 """Trials without improvement after which another kind of move is asked for."""
@@ -51,21 +52,17 @@ class AskedFor:
     pairs: frozenset[tuple[int, int]] = frozenset()
 
 
-def next_task(view: StudyView, untouched: Sequence[str], asked: AskedFor) -> tuple[str, AskedFor]:
-    """Return what the next question asks for, and what was asked for with it.
-
-    Args:
-        view: the study.
-        untouched: what no trial has tried, one sentence each.
-        asked: what earlier questions asked for.
-    """
+def next_task(view: StudyView, asked: AskedFor) -> tuple[str, AskedFor]:
+    """Return what the next question asks for, and what was asked for with it."""
     operator = choose_operator(view, asked)
     pair = _to_combine(view, asked.pairs) if operator == "combine" else None
     parts = [instruction(operator, view, pair)]
     turn = asked.questions // _UNTRIED_EVERY
     is_due = asked.questions % _UNTRIED_EVERY == _UNTRIED_EVERY - 1
-    if is_due and untouched and operator != "confirm" and not is_ending(view):
-        parts.append(f"Let one of them go where nothing ran ({untouched[turn % len(untouched)]}).")
+    # Choices only: the empty part of a range is mostly an end that speaks for itself.
+    values = untried_values(view.space, view.finished)
+    if is_due and values and operator not in ("ablate", "confirm") and not is_ending(view):
+        parts.append(f"Let one of them try a value that never ran, where it may help ({values[turn % len(values)]}).")
     return " ".join(parts), AskedFor(
         asked.questions + 1,
         asked.confirmations + (operator == "confirm"),

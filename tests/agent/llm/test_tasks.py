@@ -36,10 +36,10 @@ def worse(count: int) -> list[Row]:
     return [(DEFAULT, 1.0), *((changed(x0=0.3 + n / 100), 2.0 + n) for n in range(count))]
 
 
-def tasks(views: Sequence[StudyView], untouched: Sequence[str] = ()) -> list[str]:
+def tasks(views: Sequence[StudyView]) -> list[str]:
     asked, found = AskedFor(), []
     for each in views:
-        text, asked = next_task(each, untouched, asked)
+        text, asked = next_task(each, asked)
         found.append(text)
     return found
 
@@ -97,9 +97,22 @@ def test_a_pair_is_named_once_and_not_after_its_settings_were_combined() -> None
     assert "#2 and #1" not in tasks([seen([*TWO, combined])])[0]
 
 
-def test_now_and_then_the_task_names_what_no_trial_had_but_not_at_the_end() -> None:
-    untouched = ["values of batch that never ran: 2", "depth: no complete trial above 3"]
-    found = tasks([seen(TWO)] * 6, untouched)
-    assert [i for i, text in enumerate(found) if "where nothing ran" in text] == [2, 5]
-    assert f"Let one of them go where nothing ran ({untouched[1]})." in found[5]
-    assert not any("nothing ran" in text for text in tasks([seen(TWO, runs_left=0.5)] * 6, untouched))
+def test_now_and_then_the_task_names_a_value_that_never_ran_but_not_at_the_end() -> None:
+    space = SearchSpace(
+        {
+            **{name: ts.Float(0.0, 1.0, default=0.5) for name in NAMES},
+            "batch": ts.Choice([8, 16, 32], ordered=True, default=8),
+            "head": ts.Choice([8, 16, 32], ordered=True, default=8),
+        }
+    )
+    rows = [
+        ({**params, "batch": 8 * (1 + n % 2), "head": 32 if n else 8}, value) for n, (params, value) in enumerate(TWO)
+    ]
+    study = replace(seen(rows), space=space)
+    found = tasks([study] * 6)
+    named = [i for i, text in enumerate(found) if "a value that never ran" in text]
+    assert named == [2, 5]
+    assert "(values of batch that never ran: 32)" in found[2]
+    assert "(values of head that never ran: 16)" in found[5]
+    assert not any("never ran" in text for text in tasks([replace(study, runs_left=0.5)] * 6))
+    assert not any("never ran" in text for text in tasks([seen(TWO)] * 6)), "an empty part of a range is not named"
