@@ -1,6 +1,6 @@
 """How often `tunesmith compare` claims a difference: one method under two names, and a crippled one.
 
-    python bench/experiments/quality/method_comparison.py [--against two] [--comparisons 40] [--jobs 2]
+    python bench/experiments/quality/method_comparison.py [--against two] [--comparisons 40] [--repeats 5] [--jobs 2]
 
 Each comparison tunes two methods anew, 5 repeats of 6 trials and 3 fresh seeds, on a script that costs milliseconds: a
 loss with an optimum in one parameter, and noise that depends on the seed and on the method's name. The crippled method
@@ -15,6 +15,7 @@ import math
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -47,19 +48,21 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--against", choices=tuple(WANTED), action="append", help="one of them only; repeatable")
     parser.add_argument("--comparisons", type=int, default=40)
+    parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--jobs", type=int, default=2)
     args = parser.parse_args()
     for other, wanted in WANTED.items():
         if args.against and other not in args.against:
             continue
         with ThreadPoolExecutor(args.jobs) as pool:
-            clear = list(pool.map(lambda seed, other=other: is_clear(seed * 1000, other), range(args.comparisons)))
+            ask = partial(is_clear, other=other, repeats=args.repeats)
+            clear = list(pool.map(ask, range(0, 1000 * args.comparisons, 1000)))
         count = len(clear) - sum(clear) if other == "two" else sum(clear)
         low, high = wilson(count, len(clear))
         print(f"one against {other}: {wanted} in {count} of {len(clear)} ({low:.0%} to {high:.0%})", flush=True)
 
 
-def is_clear(seed: int, other: str) -> bool:
+def is_clear(seed: int, other: str, repeats: int) -> bool:
     """Return whether a comparison calls one of the methods better."""
     with TemporaryDirectory() as folder:
         project = Path(folder)
@@ -67,6 +70,7 @@ def is_clear(seed: int, other: str) -> bool:
         text = STUDY.format(seed=seed, python=sys.executable, other=other)
         (project / "study.toml").write_text(text, encoding="utf-8")
         words = [sys.executable, "-m", "tunesmith.cli.main", "compare", ".", "--by", "method", "--seeds", "3", "--json"]
+        words += ["--repeats", str(repeats)]
         done = subprocess.run(words, cwd=project, capture_output=True, text=True, check=True)
         return bool(json.loads(done.stdout)["verdicts"][0]["clear"])
 
