@@ -132,7 +132,8 @@ def test_the_model_may_ask_for_a_trial_of_the_users_own_code_in_its_answer_about
 
 def test_edited_code_reports_from_an_environment_without_tunesmith_as_the_users_own_code_does(tmp_path: Path) -> None:
     script = SCRIPT.replace("import random", "import tunesmith\nimport random")
-    script = script.replace('print(f"step={step} loss={', "tunesmith.report(step=step, loss=").replace('noise}")', "noise)")
+    script = script.replace('print(f"step={step} loss={', "tunesmith.report(step=step, loss=")
+    script = script.replace('noise}")', "noise)")
     with serving(Scripted([edit_reply(*GOOD)])) as server:
         folder = project(tmp_path / "p", server.base_url, trials=4, script=script)
         study = (folder / "study.toml").read_text(encoding="utf-8")
