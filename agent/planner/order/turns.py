@@ -29,7 +29,7 @@ worked on the same best trial several times has said what it knows, until there 
 ODDS_GAINED, MAX_GAIN = 1.25, 4.0
 """Factor on the LLM's odds for each trial of the sampler since the last new best, and the most that they give.
 
-Copies of the best trial earn the sampler credit but bring nothing; a model that misleads must not come back by a plateau.
+Copies of the best trial earn credit but bring nothing, and a model that misleads must not come back by a plateau.
 """
 
 FRUITLESS = 2
