@@ -125,7 +125,7 @@ def test_a_search_text_without_a_match_shows_the_nearest_lines() -> None:
         ("random.seed(args.seed)", "random.seed(3)", "a seed is changed"),
         ("random.seed(args.seed)\n", "", "a seed is changed"),
         ("val_data = [1, 2, 3]", "val_data = [1] * 9", "the evaluation set, its size"),
-        ("range(args.epochs)", "range(2 * args.epochs)", "the time budget is changed"),
+        ("range(args.epochs)", "range(2 * args.epochs)", "the time budget is changed, by range(2 * args.epochs)"),
         ('print(f"epoch={epoch} val_loss={val_loss}")', 'print(f"val_loss={0.0}")', "a line that reports val_loss"),
         ("weight = 1.0", "import pickle\nweight = pickle.load(open('/x', 'rb'))", "weights are loaded"),
         ("weight = 1.0", "\n".join(f"w{i} = {i}" for i in range(500)), "at most 400 at a time"),

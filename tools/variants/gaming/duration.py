@@ -36,8 +36,8 @@ _MAX_PARTS = 16
 """Number of batches that a step may be made of, in a loop that the clock ends."""
 
 
-def duration_is_changed(before: ast.Module, after: ast.Module, fidelity: str) -> bool:
-    """Return whether an edit changes a limit of the training, repeats it, or removes what ends it.
+def changed_duration(before: ast.Module, after: ast.Module, fidelity: str) -> str:
+    """Return what an edit changes of the limits of the training, of its repeats or of what ends it; "" for nothing.
 
     Args:
         before: the file before the edit, in normal form.
@@ -46,9 +46,13 @@ def duration_is_changed(before: ast.Module, after: ast.Module, fidelity: str) ->
     """
     known = _known_names(before)
     old, new = Counter(_limits(before, fidelity)), Counter(_limits(after, fidelity))
-    counters = Counter(_counters(before)) - Counter(_counters(after))
     added = Counter(_assigned_limits(after, known, fidelity)) - Counter(_assigned_limits(before, known, fidelity))
-    return bool(added or counters) or old != new or bool(_ends(before) - _ends(after)) or _is_repeated(before, after)
+    removed = [Counter(_counters(before)) - Counter(_counters(after)), old - new, _ends(before) - _ends(after)]
+    if changed := next(iter([*added, *(new - old)]), ""):
+        return f"by {changed}"
+    if gone := next((text for counter in removed for text in counter), ""):
+        return f"{gone} is gone"
+    return _repeat(before, after)
 
 
 def _limits(tree: ast.Module, fidelity: str) -> Iterator[str]:
@@ -56,22 +60,22 @@ def _limits(tree: ast.Module, fidelity: str) -> Iterator[str]:
     for node in nodes(tree):
         match node:
             case ast.While(test=test) if _depends_on_time(test, fidelity):
-                yield ast.dump(test)
+                yield ast.unparse(test)
             case ast.For(iter=items) if _depends_on_time(items, fidelity):
-                yield ast.dump(items)
+                yield ast.unparse(items)
             case ast.Call() if dotted(node.func).endswith(("add_argument", "option", "Option")):
                 names = [a.value for a in node.args if isinstance(a, ast.Constant) and isinstance(a.value, str)]
                 if any(is_limit(name.lstrip("-").replace("-", "_"), fidelity) for name in names):
-                    yield ast.dump(node)
+                    yield ast.unparse(node)
             case ast.Call() if not _SCHEDULE.search(dotted(node.func)):
-                yield from (ast.dump(k) for k in node.keywords if k.arg and _is_length(k.arg, fidelity))
+                yield from (ast.unparse(k) for k in node.keywords if k.arg and _is_length(k.arg, fidelity))
 
 
 def _counters(tree: ast.Module) -> Iterator[str]:
     """Yield what loops that count epochs or steps run over; an edit may add some that do not train."""
     for node in nodes(tree):
         if isinstance(node, ast.For) and _is_counter(node.target, node.iter):
-            yield ast.dump(node.iter)
+            yield ast.unparse(node.iter)
 
 
 def _assigned_limits(tree: ast.Module, known: set[str], fidelity: str) -> Iterator[str]:
@@ -81,13 +85,13 @@ def _assigned_limits(tree: ast.Module, known: set[str], fidelity: str) -> Iterat
             targets = node.targets if isinstance(node, ast.Assign) else [node.target]
             names = {_name(part) for target in targets for part in ast.walk(target)} - {""}
             if any(name in known and is_limit(name, fidelity) for name in names):
-                yield ast.dump(node)
+                yield ast.unparse(node)
 
 
 def _ends(tree: ast.Module) -> Counter[str]:
     """Return the conditions on time that end a loop or the script."""
     found = [
-        ast.dump(node.test)
+        ast.unparse(node.test)
         for node in nodes(tree)
         if isinstance(node, ast.If) and _depends_on_time(node.test, "") and has_exit(node)
     ]
@@ -100,17 +104,18 @@ def has_exit(node: ast.AST) -> bool:
     return any(isinstance(n, _EXIT) or (isinstance(n, ast.Call) and dotted(n.func) in exits) for n in ast.walk(node))
 
 
-def _is_repeated(before: ast.Module, after: ast.Module) -> bool:
-    """Return whether the edit trains in a further loop over numbers, or uses a function that trains more often."""
+def _repeat(before: ast.Module, after: ast.Module) -> str:
+    """Return the further loop over numbers that trains, or the function that trains and is used more often; or ""."""
     trains = _training_functions(before) | _training_functions(after)
     old, new = Counter(_counting_loops(before, trains)), Counter(_counting_loops(after, trains))
-    if new - old:
-        return True
+    if more := next(iter(new - old), ""):
+        return f"by training in a loop over {more}"
     own = _training_functions(before)
-    if _handed_on(after, own) - _handed_on(before, own):
-        return True
+    if handed := next(iter(_handed_on(after, own) - _handed_on(before, own)), ""):
+        return f"by a further use of {handed}"
     calls_before, calls_after = _calls(before, own), _calls(after, own)
-    return any(calls_after[name] > max(count, 1) for name, count in calls_before.items())
+    often = next((name for name, count in calls_before.items() if calls_after[name] > max(count, 1)), "")
+    return f"by a further call of {often}" if often else ""
 
 
 def _counting_loops(tree: ast.Module, trains: set[str]) -> Iterator[str]:
@@ -118,11 +123,11 @@ def _counting_loops(tree: ast.Module, trains: set[str]) -> Iterator[str]:
     for node in nodes(tree):
         is_loop = isinstance(node, ast.For | ast.While) and _is_counting(node) and id(node) not in accumulating
         if is_loop and any(isinstance(n, ast.Call) and _is_training(n, trains) for n in ast.walk(node)):
-            yield ast.dump(node.iter if isinstance(node, ast.For) else node.test)  # type: ignore[attr-defined]
+            yield ast.unparse(node.iter if isinstance(node, ast.For) else node.test)  # type: ignore[attr-defined]
         elif isinstance(node, ast.ListComp | ast.GeneratorExp | ast.SetComp | ast.DictComp):
             loops = [g for g in node.generators if _counts(g.iter)]
             if loops and any(isinstance(n, ast.Call) and _is_training(n, trains) for n in ast.walk(node)):
-                yield ast.dump(loops[0].iter)
+                yield ast.unparse(loops[0].iter)
 
 
 def _accumulating_loops(tree: ast.Module) -> Iterator[int]:

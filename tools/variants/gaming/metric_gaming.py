@@ -11,8 +11,9 @@ import re
 from collections import Counter
 from collections.abc import Callable, Sequence
 
+from tunesmith.study.formatting import one_line
 from tunesmith.tools.variants.gaming.choices import chooses_by_held_out
-from tunesmith.tools.variants.gaming.duration import duration_is_changed
+from tunesmith.tools.variants.gaming.duration import changed_duration
 from tunesmith.tools.variants.gaming.held_out import held_out_is_changed, held_out_is_imported
 from tunesmith.tools.variants.gaming.normal_form import full_name, imported_names, nodes, normal_form
 from tunesmith.tools.variants.gaming.seeds import seed_is_changed
@@ -23,6 +24,9 @@ _LOADING_NAME = re.compile(
     r"|load_url|numpy\.(load|fromfile|memmap|lib\.format\.\w+)|shelve\.open|load_model|load_weights|load_checkpoint"
     r"|load_from_checkpoint|resume_from|safetensors\S*|load_state_dict_from_url|read_bytes|skops\.io\.load)$"
 )
+
+_MAX_QUOTED = 100
+"""Number of characters of the code that a refusal quotes."""
 
 
 def gaming_problems(
@@ -52,8 +56,9 @@ def gaming_problems(
     found = []
     if seed_is_changed(before, after):
         found.append("a seed is changed: a lucky seed is not a gain; use the script's own seed and generators")
-    if not may_train_longer and duration_is_changed(before, after, fidelity):
-        found.append("the time budget is changed: the study decides how long a trial trains")
+    if not may_train_longer and (changed := changed_duration(before, after, fidelity)):
+        quoted = one_line(changed, _MAX_QUOTED)
+        found.append(f"the time budget is changed, {quoted}: the study decides how long a trial trains")
     if _loaded(after) - _loaded(before):
         found.append("weights are loaded: a trial must start its training from scratch")
     if not has_judge and (held_out_is_changed(before, after) or chooses_by_held_out(before, after)):
