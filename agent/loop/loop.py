@@ -30,7 +30,7 @@ from tunesmith.agent.loop.slots.scaled_runs import run_at_scale
 from tunesmith.agent.loop.slots.slot_pool import PoolSlot
 from tunesmith.agent.loop.slots.starting import prepare_proposals, start_trial
 from tunesmith.agent.planner.estimates.cost_estimate import llm_estimate_text
-from tunesmith.evaluator.files.free_disk import has_free_disk, waiting_for_disk_text
+from tunesmith.evaluator.files.free_disk import FREE_AGAIN, has_free_disk, waiting_for_disk_text
 from tunesmith.evaluator.sandbox.limits import weak_limits
 from tunesmith.history.without_secrets import redact_observations
 from tunesmith.history.write import ObservationBatch
@@ -324,7 +324,7 @@ class Loop:
         has_free = has_free_disk(self._run.folder)
         if has_free != self._had_free_disk:
             self._had_free_disk = has_free
-            text = "the disk has free space again" if has_free else waiting_for_disk_text(self._run.folder)
+            text = FREE_AGAIN if has_free else waiting_for_disk_text(self._run.folder)
             self._run.announcer.note(text)
             if not has_free:
                 self._run.announcer.notifier.send_disk_full(text)

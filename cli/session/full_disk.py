@@ -15,7 +15,7 @@ from pathlib import Path
 
 from tunesmith.agent.loop.loop import Loop
 from tunesmith.agent.loop.notices.events import Ended, Note
-from tunesmith.evaluator.files.free_disk import has_free_disk, waiting_for_disk_text
+from tunesmith.evaluator.files.free_disk import FREE_AGAIN, has_free_disk, waiting_for_disk_text
 from tunesmith.history.database.connect import is_writable
 from tunesmith.study.errors import DiskFull, HistoryLocked
 
@@ -52,6 +52,7 @@ def run_through_full_disks(
             tell(Note(text=waiting_for_disk_text(folder)))
             if not _wait_until(lambda: has_free_disk(folder), until):
                 raise
+            tell(Note(text=FREE_AGAIN))
         except HistoryLocked as error:
             if loop is not None and loop.is_interrupted:
                 raise

@@ -11,6 +11,9 @@ MIN_FREE_BYTES = 64 * 2**20
 MIN_FREE_INODES = 200
 """Number of files that must still fit for a trial to start: a copy of the project, its logs, and what it keeps."""
 
+FREE_AGAIN = "the disk has free space again"
+"""What a run says when it resumes after a full disk."""
+
 
 def has_free_disk(folder: Path) -> bool:
     """Return whether the disk of a folder has room for another trial. Quotas per user are not seen."""

@@ -76,6 +76,7 @@ def test_a_run_waits_while_the_disk_is_full_and_resumes(tmp_path: Path, left: in
     status, found = done.stdout.split("\n", 1)
     assert status == "0", printed
     assert "the disk is full: the study resumes once 64 MiB are free" in printed
+    assert "the disk has free space again" in printed
     assert json.loads(found)["trials"]["complete"] == 8, found
 
 
@@ -101,19 +102,22 @@ def wait_for(words):
         time.sleep(0.02)
 
 wait_for("default")
+def count(words):
+    return open(sys.argv[2]).read().count(words)
+
 for times in range(2):
-    with open(sys.argv[2]) as output:
-        said = output.read().count("no inodes left")
+    said, resumed = count("no inodes left"), count("free space again")
     for number in range(10**6):
         try:
             (ballast / str(number)).touch()
         except OSError:
             break
-    while night.poll() is None and open(sys.argv[2]).read().count("no inodes left") == said:
+    while night.poll() is None and count("no inodes left") == said:
         time.sleep(0.02)
     time.sleep(0.5)
     for path in ballast.iterdir(): path.unlink()
-    time.sleep(1.0)
+    while night.poll() is None and count("free space again") == resumed:
+        time.sleep(0.02)
 night.wait()
 print(night.returncode)
 print(subprocess.run([*run, "status", "--json"], cwd=project, capture_output=True, text=True).stdout)
