@@ -225,7 +225,7 @@ def test_with_a_larger_maximum_the_best_continue_under_curves_too(tmp_path: Path
 
 
 def test_a_killed_study_resumes_stopping_by_the_curves_of_its_first_run(tmp_path: Path) -> None:
-    project = make_project(tmp_path / "p", script=CURVES, trials=8, more="--epochs {epochs}", tables=CURVED)
+    project = make_project(tmp_path / "p", script=CURVES, trials=8, more="--epochs {epochs} --busy 0.16", tables=CURVED)
     running = start("run", "--json", cwd=project)
     assert running.stdout is not None
     finished = 0
