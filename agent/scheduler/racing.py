@@ -76,7 +76,9 @@ class Race:
     def __init__(self, spec: StudySpec) -> None:
         self._spec = spec
         self._instances = spec.instance_set
-        self._ranked: tuple[tuple[int, int, int], list[Trial]] = ((-1, 0, 0), [])
+        self._known: tuple[int, int, int] = (-1, 0, 0)
+        self._ranked: list[Trial] = []
+        self._undecided: list[Trial] = []
         self.steering = Steering({})
 
     def placed(self, proposal: Proposal, trials: Sequence[Trial]) -> Proposal:
@@ -153,6 +155,7 @@ class Race:
         assert self._instances is not None  # noqa: S101  # the callers checked it
         objective = self._spec.objectives[0]
         started = _started(trials, runs_by_configuration(trials, self._instances))
+        feasible = self._ranking(trials)
         return [
             Racer(
                 t,
@@ -160,16 +163,16 @@ class Race:
                 {name: objective.sign * value for name, value in t.runs.values.items()},
                 started[t.number],
             )
-            for t in [*self._ranking(trials), *self._undecided(trials)]
+            for t in [*feasible, *self._undecided]
             if t.runs is not None and not self.steering.objection(t.params)
         ]
 
-    def _undecided(self, trials: Sequence[Trial]) -> list[Trial]:
+    def _perhaps_feasible(self, trials: Sequence[Trial], feasible: Sequence[Trial]) -> list[Trial]:
         """Return the trials that break a bound by their mean, but perhaps only by chance; none without an incumbent.
 
         They run on further instances until they keep the bound or break it with a probability of 95%.
         """
-        bounds, feasible = self._spec.metric_constraints, self._ranking(trials)
+        bounds = self._spec.metric_constraints
         if not bounds or not feasible:
             return []
         single = {bound.metric: _spread_of_runs(trials, bound.metric) for bound in bounds}
@@ -183,11 +186,12 @@ class Race:
         ]
 
     def _ranking(self, trials: Sequence[Trial]) -> list[Trial]:
-        """Return the leaderboard; made anew when a trial was added or ended, or counts no longer."""
+        """Return the leaderboard; it and the undecided are made anew when a trial is added, ends or counts no longer."""
         key = (len(trials), sum(t.state.is_finished for t in trials), sum(t.counts for t in trials))
-        if key != self._ranked[0]:
-            self._ranked = (key, leaderboard(trials, self._spec))
-        return self._ranked[1]
+        if key != self._known:
+            self._known, self._ranked = key, leaderboard(trials, self._spec)
+            self._undecided = self._perhaps_feasible(trials, self._ranked)
+        return self._ranked
 
     def _again(self, trial: Trial, instance: str, why: str) -> Proposal:
         replicate = as_replicate(trial, trial.proposal.seed, why)
