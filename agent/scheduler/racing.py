@@ -186,7 +186,7 @@ class Race:
         ]
 
     def _ranking(self, trials: Sequence[Trial]) -> list[Trial]:
-        """Return the leaderboard; it and the undecided are made anew when a trial is added, ends or counts no longer."""
+        """Return the leaderboard; it and the undecided are made anew when a trial was added, ended or left out."""
         key = (len(trials), sum(t.state.is_finished for t in trials), sum(t.counts for t in trials))
         if key != self._known:
             self._known, self._ranked = key, leaderboard(trials, self._spec)
